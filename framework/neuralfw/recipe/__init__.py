@@ -1,0 +1,1 @@
+"""Recipes: TOML text on one side, checked settings on the other."""
