@@ -1,0 +1,19 @@
+"""Geometry as the user has it: frames, point clouds, meshes, normals and distances, in NumPy and without torch."""
+
+from neuralfw.geometry.frame import Frame
+from neuralfw.geometry.mesh import Mesh, sample_surface
+from neuralfw.geometry.mesh_readers import read_mesh
+from neuralfw.geometry.point_cloud import PointCloud, clean, find_outliers
+from neuralfw.geometry.readers import POINT_CLOUD_ENDINGS, read_point_cloud
+
+__all__ = [
+    "POINT_CLOUD_ENDINGS",
+    "Frame",
+    "Mesh",
+    "PointCloud",
+    "clean",
+    "find_outliers",
+    "read_mesh",
+    "read_point_cloud",
+    "sample_surface",
+]
