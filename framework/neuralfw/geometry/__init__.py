@@ -5,6 +5,7 @@ from neuralfw.geometry.mesh import Mesh, sample_surface
 from neuralfw.geometry.mesh_readers import read_mesh
 from neuralfw.geometry.point_cloud import PointCloud, clean, find_outliers
 from neuralfw.geometry.readers import POINT_CLOUD_ENDINGS, read_point_cloud
+from neuralfw.geometry.writers import write_mesh, write_points
 
 __all__ = [
     "POINT_CLOUD_ENDINGS",
@@ -16,4 +17,6 @@ __all__ = [
     "read_mesh",
     "read_point_cloud",
     "sample_surface",
+    "write_mesh",
+    "write_points",
 ]

@@ -1,4 +1,7 @@
-"""NumPy's .npy and .npz, opened without pickle and without trusting the sizes that they announce."""
+"""NumPy's .npy and .npz, opened without pickle and without trusting the sizes that they announce.
+
+On damaged files numpy, zipfile and zlib raise errors of a dozen unrelated types; all become one UserError here.
+"""
 
 import zipfile
 from pathlib import Path
@@ -11,9 +14,6 @@ from neuralfw.errors import UserError
 _DEFLATE_RATIO = 1100
 """Deflate cannot pack more than about 1030 bytes into one."""
 
-_READ_ERRORS = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError,
-                MemoryError, SyntaxError, TypeError, OverflowError)  # fmt: skip
-
 
 def read_npy(path: Path) -> Shaped[np.ndarray, "..."]:
     """Read one array.
@@ -23,7 +23,7 @@ def read_npy(path: Path) -> Shaped[np.ndarray, "..."]:
     """
     try:
         return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
-    except _READ_ERRORS as error:
+    except Exception as error:
         raise UserError(f"{path} cannot be read as a NumPy array: {error}.") from error
 
 
@@ -39,7 +39,7 @@ def read_npz(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
                 _check_entry(archive, entry)
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except _READ_ERRORS as error:
+    except Exception as error:
         raise UserError(f"{path} cannot be read as a NumPy archive (.npz): {error}.") from error
 
 

@@ -1,13 +1,11 @@
 """Finding a file that the user named, and writing one so that a reader never sees half of it."""
 
-import difflib
 import os
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from neuralfw.errors import UserError
+from neuralfw.suggest import nearest
 
 
 def existing_file(path: str | Path) -> Path:
@@ -28,35 +26,24 @@ def existing_file(path: str | Path) -> Path:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """' Did you mean x?' with the known name nearest to `name`, or '' where none is near."""
-    nearest = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {nearest[0]}?" if nearest else ""
+    near = nearest(name, known, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
-@contextmanager
-def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, with the same ending; it replaces `path` when the block ends well.
+def write_file(path: str | Path, data: bytes) -> None:
+    """Write `data` beside `path` and put it in place when complete; missing folders are made.
 
     Raises:
         UserError: the folder cannot be written, or the disk is full. `path` is then as it was.
     """
     path = Path(path)
-    temporary: Path | None = None
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from neuralfw.errors import UserError
-from neuralfw.geometry.files import atomic_write, existing_file
+from neuralfw.geometry.files import existing_file, write_file
 
 FORMAT = 1
 Fit = Literal["sphere", "centroid_sphere", "box", "area", "none"]
@@ -48,6 +48,15 @@ class Frame:
         R = self.rotation
         if not (np.allclose(R @ R.T, np.eye(3), atol=1e-6) and np.linalg.det(R) > 0.0):
             raise UserError("frame: rotation must be orthonormal and must not mirror (determinant +1).")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Frame) and self._numbers() == other._numbers()
+
+    def __hash__(self) -> int:
+        return hash(self._numbers())
+
+    def _numbers(self) -> tuple[float, ...]:
+        return (*self.center.tolist(), self.scale, *self.rotation.ravel().tolist())
 
     @classmethod
     def identity(cls) -> "Frame":
@@ -132,8 +141,7 @@ class Frame:
             "scale": self.scale,
             "rotation": self.rotation.tolist(),
         }
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        write_file(path, (json.dumps(document, indent=2) + "\n").encode())
 
     @classmethod
     def load(cls, path: str | Path) -> "Frame":
@@ -152,9 +160,9 @@ class Frame:
         if document["format"] != FORMAT:
             raise UserError(f"{path} has frame format {document['format']!r}; this version reads format {FORMAT}.")
         try:
-            scale = float(_numbers(document, "scale", ()))
+            scale = float(_read(document, "scale", ()))
             return cls(
-                center=_numbers(document, "center", (3,)), scale=scale, rotation=_numbers(document, "rotation", (3, 3))
+                center=_read(document, "center", (3,)), scale=scale, rotation=_read(document, "rotation", (3, 3))
             )
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
@@ -173,7 +181,7 @@ def _checked(points: Float[np.ndarray, "n 3"]) -> Float64[np.ndarray, "n 3"]:
     return points.astype(np.float64)
 
 
-def _numbers(document: dict[str, Any], key: str, shape: tuple[int, ...]) -> Float64[np.ndarray, "..."]:
+def _read(document: dict[str, Any], key: str, shape: tuple[int, ...]) -> Float64[np.ndarray, "..."]:
     try:
         values = np.array(document.get(key))
     except ValueError as error:

@@ -10,9 +10,10 @@ from jaxtyping import Float64, Int64
 from neuralfw.errors import UserError
 from neuralfw.geometry.files import did_you_mean, existing_file
 from neuralfw.geometry.mesh import Mesh, boundary_edges, flipped_edges
+from neuralfw.geometry.point_cloud import usable
 from neuralfw.geometry.ply import Ply, read_ply, triangulate
 
-_STL_FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("unused", "<u2")])
+STL_FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("unused", "<u2")])
 
 
 def read_mesh(path: str | Path) -> Mesh:
@@ -36,12 +37,14 @@ def read_mesh(path: str | Path) -> Mesh:
 
 
 def validate(mesh: Mesh, path: Path) -> Mesh:
-    """Refuse a mesh that has no faces or vertices that are not finite; note what is odd but usable."""
+    """Refuse a mesh without faces or area or with vertices that are not finite; note what is odd but usable."""
     if len(mesh.faces) == 0:
         raise UserError(f"{path} has {len(mesh.vertices):,} vertices but no faces: it is a point cloud, not a mesh.")
-    bad = int((~np.isfinite(mesh.vertices)).any(axis=1).sum())
+    bad = int((~usable(mesh.vertices)).sum())
     if bad:
         raise UserError(f"{path}: {bad:,} vertices are not finite (NaN or infinite). Repair the mesh first.")
+    if mesh.area == 0.0:
+        raise UserError(f"{path}: no face has an area. Check the mesh.")
     return replace(mesh, notes=(*mesh.notes, *_remarks(mesh)))
 
 
@@ -106,7 +109,7 @@ def read_stl(path: Path) -> Mesh:
     data = path.read_bytes()
     count = int.from_bytes(data[80:84], "little")
     if len(data) >= 84 and len(data) == 84 + 50 * count:
-        rows = np.frombuffer(data, _STL_FACET, offset=84)
+        rows = np.frombuffer(data, STL_FACET, offset=84)
         corners = rows["corners"].astype(np.float64).reshape(-1, 3)
     elif data.lstrip().startswith(b"solid"):
         words = data.split()
@@ -118,7 +121,7 @@ def read_stl(path: Path) -> Mesh:
     else:
         need = 84 + 50 * count
         raise UserError(f"{path} is no STL file, or truncated: {count} facets need {need} bytes, not {len(data)}.")
-    if not np.isfinite(corners).all():
+    if not usable(corners).all():
         raise UserError(f"{path}: some vertices are not finite (NaN or infinite). Repair the mesh first.")
     vertices, inverse = np.unique(corners, axis=0, return_inverse=True)
     return _checked(path, vertices, inverse.reshape(-1, 3).astype(np.int64))

@@ -90,6 +90,22 @@ def read_ply(path: Path) -> Ply:
     return ply
 
 
+def encode_ply(vertex: dict[str, Shaped[np.ndarray, "n"]], faces: Int64[np.ndarray, "f 3"] | None = None) -> bytes:
+    """A binary PLY file with these vertex properties (float64, float32 or uint8) and, unless None, these triangles."""
+    names = {"f8": "double", "f4": "float", "u1": "uchar"}
+    count = len(next(iter(vertex.values())))
+    header = ["ply", "format binary_little_endian 1.0", f"element vertex {count}"]
+    header += [f"property {names[column.dtype.str[1:]]} {name}" for name, column in vertex.items()]
+    rows = np.zeros(count, np.dtype([(name, column.dtype.newbyteorder("<")) for name, column in vertex.items()]))
+    for name, column in vertex.items():
+        rows[name] = column
+    triangles = np.zeros(0 if faces is None else len(faces), np.dtype([("size", "u1"), ("corners", "<i4", 3)]))
+    if faces is not None:
+        header += [f"element face {len(faces)}", "property list uchar int vertex_indices"]
+        triangles["size"], triangles["corners"] = 3, faces
+    return "\n".join([*header, "end_header", ""]).encode() + rows.tobytes() + triangles.tobytes()
+
+
 def triangulate(sizes: Int64[np.ndarray, "p"], corners: Int64[np.ndarray, "c"]) -> Int64[np.ndarray, "f 3"]:
     """Cut polygons, given by their sizes and all their corners in a row, into fans of triangles."""
     first = np.cumsum(sizes) - sizes

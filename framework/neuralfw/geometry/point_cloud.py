@@ -53,7 +53,7 @@ def clean(cloud: PointCloud, *, remove_outliers: bool = True) -> PointCloud:
     Raises:
         UserError: fewer than 8 points are left.
     """
-    cloud = _drop(cloud, ~np.isfinite(cloud.points).all(axis=1), "that are not finite were dropped")
+    cloud = _drop(cloud, ~usable(cloud.points), "that are not finite were dropped")
     cloud = _drop(cloud, _repeated(cloud.points), "that repeat another point exactly were merged")
     if remove_outliers and len(cloud) >= MIN_POINTS:
         cloud = _drop(cloud, find_outliers(cloud.points), "far from all others were dropped as outliers")
@@ -65,6 +65,11 @@ def clean(cloud: PointCloud, *, remove_outliers: bool = True) -> PointCloud:
         if step > 0.0:
             cloud = cloud.note(f"coordinates are quantised to {step:.3g} along {axis}")
     return cloud
+
+
+def usable(points: Float64[np.ndarray, "n 3"]) -> Bool[np.ndarray, "n"]:
+    """Mark the points that are finite, and not so large (1e100) that the product of two lengths overflows."""
+    return (np.abs(points) < 1e100).all(axis=1)
 
 
 def find_outliers(
