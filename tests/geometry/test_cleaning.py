@@ -77,7 +77,7 @@ def test_normals_without_direction_are_not_used(bad):
 
 def test_too_few_points_are_refused_with_the_history():
     points = np.vstack([ball(7), ball(7)])
-    with pytest.raises(UserError, match="only 7 usable points.*7 of 14"):
+    with pytest.raises(UserError, match=r"only 7 usable points.*7 of 14"):
         clean(PointCloud(points))
 
 

@@ -10,8 +10,8 @@ from jaxtyping import Float64, Int64
 from neuralfw.errors import UserError
 from neuralfw.geometry.files import did_you_mean, existing_file
 from neuralfw.geometry.mesh import Mesh, boundary_edges, flipped_edges
-from neuralfw.geometry.point_cloud import usable
 from neuralfw.geometry.ply import Ply, read_ply, triangulate
+from neuralfw.geometry.point_cloud import usable
 
 STL_FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("unused", "<u2")])
 

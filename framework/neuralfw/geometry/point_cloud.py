@@ -69,7 +69,8 @@ def clean(cloud: PointCloud, *, remove_outliers: bool = True) -> PointCloud:
 
 def usable(points: Float64[np.ndarray, "n 3"]) -> Bool[np.ndarray, "n"]:
     """Mark the points that are finite, and not so large (1e100) that the product of two lengths overflows."""
-    return (np.abs(points) < 1e100).all(axis=1)
+    inside: Bool[np.ndarray, "n"] = (np.abs(points) < 1e100).all(axis=1)
+    return inside
 
 
 def find_outliers(

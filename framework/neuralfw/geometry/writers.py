@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -71,7 +72,10 @@ def write_points(
 def encode_npz(arrays: dict[str, Shaped[np.ndarray, "..."]]) -> bytes:
     """A compressed .npz archive of these arrays."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
     return buffer.getvalue()
 
 
