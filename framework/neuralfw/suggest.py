@@ -38,13 +38,12 @@ def _score(name: str, option: str) -> float | None:
     return distance if near or name == option else None
 
 
-def _tie_break(name: str, option: str) -> tuple[bool, bool, int, int]:
-    """Among equally near names: swapped letters, same first letter, similar length, longest shared beginning."""
+def _tie_break(name: str, option: str) -> tuple[bool, bool, int]:
+    """Among equally near names: swapped letters, same first letter, similar length."""
     return (
         sorted(name) != sorted(option),
         name[:1] != option[:1],
         abs(len(name) - len(option)),
-        -sum(name.startswith(option[:length]) for length in range(1, len(option) + 1)),
     )
 
 

@@ -73,7 +73,7 @@ class Merger:
             elif merged.pop(name, None) is None:
                 place = f"[{'.'.join(path)}] has" if path else "the recipe has"
                 self._unknown(node.key, f"{place} no {_quote(name)} to remove", name, merged)
-        inherited = base.inherited and base.inherited - child.value.keys()
+        inherited = base.inherited and base.inherited.difference(child.value)
         return base._replace(value=merged, inherited=inherited)
 
     def _merge_entries(self, base: Node | None, child: Node, path: NamePath) -> Node:
@@ -122,18 +122,22 @@ class Merger:
 
     def _reorder(self, entries: dict[str, Node], changes: list[_Entry]) -> dict[str, Node]:
         """Move each stage that says `before` in front of the stage it names."""
+        order = list(entries)
+        moves = []
         for name, _, node in changes:
-            target = node.value.get("before") if isinstance(node.value, dict) and name in entries else None
-            if target is None:
-                continue
-            order = [other for other in entries if other != name]
-            if target.value in order:
-                order.insert(order.index(target.value), name)
-                entries = {other: entries[other] for other in order}
-            else:
-                message = f"no stage {_quote(target.value)} for {_quote(name)} to stand before"
-                self._unknown(target.origin, message, str(target.value), order)
-        return entries
+            before = node.value.get("before") if isinstance(node.value, dict) and name in entries else None
+            target = before and before.plain()
+            if target != name and target in order:
+                moves.append((name, target))
+            elif before is not None:
+                others = [other for other in order if other != name]
+                self._unknown(
+                    before.origin, f"no stage {_quote(target)} for {_quote(name)} to stand before", str(target), others
+                )
+        for name, target in moves * len(moves):  # over again, for those whose target moves after them
+            order.remove(name)
+            order.insert(order.index(target), name)
+        return {name: entries[name] for name in order}
 
     def _unknown(self, origin: Origin, message: str, name: str, options: Iterable[str], hint: str = "") -> None:
         allowed = tuple(options)
@@ -157,7 +161,8 @@ def _entries(node: Node, kind: str) -> Iterator[_Entry]:
         child = _as_entry(child, kind)
         name = _name(child)
         named_by = child.value["name" if "name" in child.value else "type"] if name is not None else child
-        yield _Entry(f"#{position}" if name is None else name, named_by.origin, child)
+        nameless = f"{child.origin.label}:{child.origin.line}:{position}"  # equals no other
+        yield _Entry(nameless if name is None else name, named_by.origin, child)
 
 
 def _as_entry(node: Node, kind: str) -> Node:
@@ -173,8 +178,10 @@ def _name(node: Node) -> str | None:
 
 
 def _may_append(child: Node, node: Node, kind: str, entries: dict[str, Node]) -> bool:
-    """A list may append; but an entry without a type, beside others, was meant to change one of them."""
-    return isinstance(child.value, list) and (kind == "stage" or not entries or _type(node) is not None)
+    """A list may append; but a name without a type, beside other entries, was meant to change one of them."""
+    if not isinstance(child.value, list):
+        return False
+    return kind == "stage" or not entries or _type(node) is not None or _name(node) is None
 
 
 def _how_to_add(child: Node, kind: str) -> str:

@@ -22,6 +22,10 @@ _STRING = re.compile(
     r"|'''(?:[^']++|'{1,2}(?!'))*+'{3,5}"
     r"|" + _BASIC.pattern + r"|" + _LITERAL.pattern
 )
+_CLEARER = {
+    "Invalid value": "no value begins like this (text is written in quotes)",
+    "Cannot overwrite a value": "this key has a value already",
+}
 _SCALAR = re.compile(r"[^,\]}#\n]++")
 
 
@@ -74,14 +78,16 @@ def index(text: str) -> dict[KeyPath, Place]:
 
 
 def _located(error: ValueError, text: str) -> TomlError:
-    message = str(error)
-    match = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+    """Return tomllib's error with the place that its message ends with as numbers."""
+    match = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", str(error), re.DOTALL)
     if match is None:
-        return TomlError(message)
-    if match[1] is None:
+        return TomlError(str(error))
+    message, line, column = match.groups()
+    message = _CLEARER.get(message, message)
+    if line is None:
         lines = text.rstrip("\n").split("\n")
-        return TomlError(message[: match.start()] + " before the end of the text", len(lines), len(lines[-1]) + 1)
-    return TomlError(message[: match.start()], int(match[1]), int(match[2]))
+        return TomlError(message, len(lines), len(lines[-1]) + 1)
+    return TomlError(message, int(line), int(column))
 
 
 class _NotTomlError(Exception):

@@ -19,7 +19,8 @@ MAX_CHAIN = 16
 
 Finder = Callable[[str], Path | None]
 
-_KEY_PART = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'[^']*'|[^\s.="'\[\]{}#]+)\s*""")
+_NAME = r"""(?:"[^"\\]*"|'[^']*'|[^\s.="'\[\]{}#]+)"""
+_OVERRIDE = re.compile(rf"\s*({_NAME}(?:\.{_NAME})*)\s*=(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -195,18 +196,11 @@ def _nodes(
 
 def _read_override(text: str, origin: Origin) -> Node:
     """Return `a.b=value` as the recipe that says only this. Raises `RecipeError`."""
-    names: list[str] = []
-    at = 0
-    while match := _KEY_PART.match(text, at):
-        token = match[1]
-        names.append(_toml_value(token) if token[0] in "\"'" else token)
-        at = match.end()
-        if len(names) == MAX_DEPTH or text[at : at + 1] != ".":
-            break
-        at += 1
-    if not names or text[at : at + 1] != "=":
+    match = _OVERRIDE.fullmatch(text)
+    names = re.findall(_NAME, match[1]) if match else []
+    if match is None or len(names) > MAX_DEPTH:
         raise RecipeError([Fault(origin, "expected key=value", hint="for example --set stages.fit.steps=100")])
-    raw = text[at + 1 :].strip()
+    raw = match[2].strip()
     try:
         value = _toml_value(raw)
     except TomlError as error:
@@ -215,7 +209,7 @@ def _read_override(text: str, origin: Origin) -> Node:
             raise RecipeError([Fault(origin, f"is not a TOML value: {error.message}", hint=hint)]) from None
         value = raw
     for name in reversed(names):
-        value = {name: value}
+        value = {name[1:-1] if name[0] in "\"'" else name: value}
     return _nodes(value, {}, lambda _: origin, (), Node(None, origin, origin))
 
 
