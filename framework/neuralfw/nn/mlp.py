@@ -1,0 +1,180 @@
+"""The multilayer perceptron behind the neural fields."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from neuralfw.errors import UserError
+
+from . import initialize
+from .activations import Activation
+from .kernels import TorchKernel
+from .sweep import Layer, Network, plain_value_and_pullback, plain_values, sweep, value_and_gradient, values
+
+INFERENCE_CHUNK = 8192  # points per pass without a graph: the activations of a chunk stay in the cache
+
+
+class Linear(nn.Module):
+    """An affine map; with `weight_norm` its effective weight is `gain · weight/|weight|`, row by row."""
+
+    gain: nn.Parameter | None
+
+    def __init__(self, in_dim: int, out_dim: int, weight_norm: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_dim, in_dim))
+        self.bias = nn.Parameter(torch.empty(out_dim))
+        self.gain = nn.Parameter(torch.empty(out_dim, 1)) if weight_norm else None
+
+    @torch.no_grad()
+    def assign(self, weight: Float[Tensor, "out in"], bias: Float[Tensor, " out"]) -> None:
+        """Make these the effective weight and the bias."""
+        self.weight.copy_(weight)
+        self.bias.copy_(bias)
+        if self.gain is not None:
+            self.gain.copy_(weight.norm(dim=1, keepdim=True))
+
+    def effective_weight(self) -> Float[Tensor, "out in"]:
+        if self.gain is None:
+            return self.weight
+        gain: Tensor = self.gain / self.weight.norm(dim=1, keepdim=True)
+        return self.weight * gain
+
+
+class Mlp(nn.Module):
+    """Fully connected network.
+
+    Args:
+        in_dim, out_dim: channels in and out; the output layer is affine.
+        width, layers: units of a hidden layer and number of hidden layers.
+        skip: hidden layers whose input is `concat(h, x) / √2`, as in IGR (arXiv 2002.10099) and IDR (2003.09852); the
+            layer before each is `in_dim` units narrower.
+        activation: softplus (sharpness `beta`), relu, sine (`sin(omega z)`, initialised as SIREN, arXiv 2006.09661),
+            tanh or silu.
+        weight_norm: every layer's weight is `gain · weight/|weight|` per row (arXiv 1602.07868).
+        dropout: probability of dropping a hidden unit while training.
+        kernel: who does the elementwise passes, see `neuralfw.nn.kernels`.
+        precision: fp32 or bf16, see `value_and_pullback`.
+        generator: source of the initial weights; without one they are always the same.
+
+    Parameters are named `layers.<k>.weight`, `.bias` and, with weight norm, `.gain`.
+    Raises `UserError` for options that fit no network.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        *,
+        width: int,
+        layers: int,
+        skip: Sequence[int] = (),
+        activation: str = "softplus",
+        beta: float = 100.0,
+        omega: float = 30.0,
+        weight_norm: bool = False,
+        dropout: float = 0.0,
+        kernel: str = "auto",
+        precision: str = "fp32",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        _check_shape(in_dim, out_dim, width, layers, skip, dropout)
+        self.in_dim, self.out_dim, self.dropout = in_dim, out_dim, dropout
+        self.skip = frozenset(skip)
+        self.activation = Activation(activation, beta, omega)
+        outs = [width - in_dim if k + 1 in self.skip else width for k in range(layers)] + [out_dim]
+        ins = [in_dim] + [n + in_dim if k in self.skip else n for k, n in enumerate(outs[:-1], start=1)]
+        self.layers = nn.ModuleList(Linear(i, o, weight_norm) for i, o in zip(ins, outs, strict=True))
+
+        generator = generator or torch.Generator().manual_seed(0)
+        for k, linear in enumerate(self._linears()):
+            shape = (outs[k], ins[k])
+            if activation == "sine":
+                linear.assign(*initialize.sine(shape, k == 0, omega, generator))
+            else:
+                linear.assign(*initialize.uniform(shape, generator))
+        self._sphere_seed = int(torch.randint(2**62, (), generator=generator))
+
+    def forward(self, x: Float[Tensor, "n in"]) -> Float[Tensor, "n out"]:
+        """The outputs at x. Without a graph the points pass through in small chunks with fused activations."""
+        layers = self._split()
+        if torch.is_grad_enabled() or self._drops():
+            return plain_values(self.activation, layers, x, self._drops())
+        return torch.cat([values(self._network(), layers, part) for part in torch.split(x, INFERENCE_CHUNK)])
+
+    def value_and_pullback(self, x: Float[Tensor, "n in"]) -> tuple[Float[Tensor, "n out"], Float[Tensor, "n in"]]:
+        """The outputs, and the gradient of channel 0 with respect to x.
+
+        Both are differentiable in the parameters and in x, by two hand-derived sweeps instead of a double-backward
+        graph (see `neuralfw.nn.sweep`). Derivatives of a still higher order (`create_graph=True`) are taken by plain
+        autograd, and so is everything while dropout is active.
+        """
+        if self._drops():
+            return plain_value_and_pullback(self.activation, self._split(), x, self._drops())
+        network = self._network()
+        if torch.is_grad_enabled():
+            return sweep(network, x, self._weights(), self._biases())
+        layers = self._split()
+        parts = [value_and_gradient(network, layers, part) for part in torch.split(x, INFERENCE_CHUNK)]
+        return torch.cat([part.out for part in parts]), torch.cat([part.gradient for part in parts])
+
+    @torch.no_grad()
+    def geometric_init(self, radius: float, *, inside_out: bool = False, coordinates: int = 3) -> None:
+        """Make channel 0 about `|x| - radius` (`radius - |x|` with `inside_out`): negative inside the sphere.
+
+        SAL (arXiv 1911.10414), IGR and IDR; the output layer is then fitted so that radius
+        and slope are met whatever the width. `coordinates` inputs are the raw x; the others (an encoder's features)
+        start without influence. Raises `UserError` unless the activation is softplus or relu.
+        """
+        if self.activation.name not in ("softplus", "relu"):
+            raise UserError(
+                f"a network of {self.activation.name} units has no geometric initialisation: "
+                "use activation softplus or relu, or the network's own initialisation"
+            )
+        if radius <= 0 or not 0 < coordinates <= self.in_dim:
+            raise UserError(f"geometric initialisation needs radius > 0 and 1 to {self.in_dim} coordinates")
+        generator = torch.Generator().manual_seed(self._sphere_seed)
+        linears = self._linears()
+        shapes = [(linear.weight.shape[0], linear.weight.shape[1]) for linear in linears]
+        for k, drawn in enumerate(initialize.sphere(shapes, self.in_dim, self.skip, coordinates, generator)):
+            linears[k].assign(*drawn)
+        row, offset = initialize.fit_sphere(self.activation, self._split(), radius, coordinates, generator)
+        sign = -1 if inside_out else 1
+        last = linears[-1]
+        weight, bias = last.effective_weight().clone(), last.bias.clone()
+        weight[0], bias[0] = sign * row, sign * offset
+        last.assign(weight, bias)
+
+    def _linears(self) -> list[Linear]:
+        return [linear for linear in self.layers if isinstance(linear, Linear)]
+
+    def _drops(self) -> float:
+        return self.dropout if self.training else 0.0
+
+    def _network(self) -> Network:
+        return Network(self.activation, TorchKernel(), self.skip)
+
+    def _weights(self) -> list[Tensor]:
+        """Effective weights, 1/√2 of the skip layers included."""
+        weights = [linear.effective_weight() for linear in self._linears()]
+        return [w / math.sqrt(2) if k in self.skip else w for k, w in enumerate(weights)]
+
+    def _biases(self) -> list[Tensor]:
+        return [linear.bias for linear in self._linears()]
+
+    def _split(self) -> list[Layer]:
+        return self._network().split(self._weights(), self._biases(), self.in_dim)
+
+
+def _check_shape(in_dim: int, out_dim: int, width: int, layers: int, skip: Sequence[int], dropout: float) -> None:
+    if min(in_dim, out_dim, width, layers) < 1:
+        raise UserError("a network needs at least one input, one output, one hidden layer and one unit")
+    if any(not 1 <= k < layers for k in skip):
+        raise UserError(f"skip = {sorted(skip)} must name hidden layers from 1 to {layers - 1}")
+    if skip and width <= in_dim:
+        raise UserError(f"a skip connection of {in_dim} inputs needs a width above {in_dim}, not {width}")
+    if not 0 <= dropout < 1:
+        raise UserError(f"dropout must be in [0, 1), not {dropout}")
