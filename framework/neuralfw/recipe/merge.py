@@ -121,23 +121,26 @@ class Merger:
         return merged
 
     def _reorder(self, entries: dict[str, Node], changes: list[_Entry]) -> dict[str, Node]:
-        """Move each stage that says `before` in front of the stage it names."""
-        order = list(entries)
-        moves = []
+        """Put each stage that says `before` in front of the stage it names."""
+        moved: dict[str, Node] = {}
+        ahead: dict[str, list[str]] = {}
         for name, _, node in changes:
             before = node.value.get("before") if isinstance(node.value, dict) and name in entries else None
-            target = before and before.plain()
-            if target != name and target in order:
-                moves.append((name, target))
+            if before is not None and isinstance(before.value, str) and before.value in entries:
+                moved[name] = before
+                ahead.setdefault(before.value, []).append(name)
             elif before is not None:
-                others = [other for other in order if other != name]
-                self._unknown(
-                    before.origin, f"no stage {_quote(target)} for {_quote(name)} to stand before", str(target), others
-                )
-        for name, target in moves * len(moves):  # over again, for those whose target moves after them
-            order.remove(name)
-            order.insert(order.index(target), name)
-        return {name: entries[name] for name in order}
+                message = f"no stage {_quote(before.plain())} for {_quote(name)} to stand before"
+                self._unknown(before.origin, message, str(before.plain()), entries)
+        backwards: list[str] = []
+        pending = [name for name in entries if name not in moved]
+        while pending:
+            name = pending.pop()
+            backwards.append(name)
+            pending += ahead.get(name, ())
+        for name in moved.keys() - set(backwards):
+            self.faults.append(Fault(moved[name].origin, f"{_quote(name)} would stand before itself"))
+        return {name: entries[name] for name in reversed(backwards)}
 
     def _unknown(self, origin: Origin, message: str, name: str, options: Iterable[str], hint: str = "") -> None:
         allowed = tuple(options)
