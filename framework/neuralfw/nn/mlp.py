@@ -11,9 +11,10 @@ from neuralfw.errors import UserError
 
 from . import initialize
 from .activations import Activation
-from .kernels import TorchKernel
+from .kernels import CHOICES, choose
 from .sweep import Layer, Network, plain_value_and_pullback, plain_values, sweep, value_and_gradient, values
 
+PRECISIONS = ("fp32", "bf16")
 INFERENCE_CHUNK = 8192  # points per pass without a graph: the activations of a chunk stay in the cache
 
 
@@ -82,8 +83,11 @@ class Mlp(nn.Module):
     ) -> None:
         super().__init__()
         _check_shape(in_dim, out_dim, width, layers, skip, dropout)
+        _check_choice("kernel", kernel, CHOICES)
+        _check_choice("precision", precision, PRECISIONS)
         self.in_dim, self.out_dim, self.dropout = in_dim, out_dim, dropout
         self.skip = frozenset(skip)
+        self.kernel, self.precision = kernel, precision
         self.activation = Activation(activation, beta, omega)
         outs = [width - in_dim if k + 1 in self.skip else width for k in range(layers)] + [out_dim]
         ins = [in_dim] + [n + in_dim if k in self.skip else n for k, n in enumerate(outs[:-1], start=1)]
@@ -114,10 +118,10 @@ class Mlp(nn.Module):
         """
         if self._drops():
             return plain_value_and_pullback(self.activation, self._split(), x, self._drops())
-        network = self._network()
         if torch.is_grad_enabled():
+            network = self._network(torch.bfloat16 if self.precision == "bf16" else None)
             return sweep(network, x, self._weights(), self._biases())
-        layers = self._split()
+        network, layers = self._network(), self._split()
         parts = [value_and_gradient(network, layers, part) for part in torch.split(x, INFERENCE_CHUNK)]
         return torch.cat([part.out for part in parts]), torch.cat([part.gradient for part in parts])
 
@@ -154,8 +158,8 @@ class Mlp(nn.Module):
     def _drops(self) -> float:
         return self.dropout if self.training else 0.0
 
-    def _network(self) -> Network:
-        return Network(self.activation, TorchKernel(), self.skip)
+    def _network(self, storage: torch.dtype | None = None) -> Network:
+        return Network(self.activation, choose(self.kernel), self.skip, storage)
 
     def _weights(self) -> list[Tensor]:
         """Effective weights, 1/√2 of the skip layers included."""
@@ -167,6 +171,11 @@ class Mlp(nn.Module):
 
     def _split(self) -> list[Layer]:
         return self._network().split(self._weights(), self._biases(), self.in_dim)
+
+
+def _check_choice(option: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UserError(f"{option} {value!r} is unknown: choose one of {', '.join(choices)}")
 
 
 def _check_shape(in_dim: int, out_dim: int, width: int, layers: int, skip: Sequence[int], dropout: float) -> None:

@@ -44,6 +44,7 @@ class Network:
     activation: Activation
     kernel: TorchKernel
     skip: frozenset[int]
+    storage: torch.dtype | None = None  # of hidden arrays and of the matrix products between them; None: as x
 
     def split(self, weights: Sequence[Tensor], biases: Sequence[Tensor], in_dim: int) -> list[Layer]:
         """The layers, with empty `hidden` or `input` columns where a layer reads only the other."""
@@ -51,7 +52,9 @@ class Network:
         for k, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
             inputs = in_dim if k == 0 or k in self.skip else 0
             cut = weight.shape[1] - inputs
-            layers.append(Layer(weight[:, :cut], weight[:, cut:], bias))
+            last = k == len(weights) - 1
+            hidden = weight[:, :cut] if last else weight[:, :cut].to(self.storage or weight.dtype)
+            layers.append(Layer(hidden, weight[:, cut:], bias))
         return layers
 
 
@@ -78,7 +81,7 @@ def plain_values(
     activation: Activation, layers: Sequence[Layer], x: Float[Tensor, "n in"], dropout: float = 0.0
 ) -> Float[Tensor, "n out"]:
     """The network in ordinary torch operations, differentiable to any order."""
-    return _affine(layers[-1], plain_hidden(activation, layers, x, dropout), x) + layers[-1].bias
+    return _output(layers[-1], plain_hidden(activation, layers, x, dropout))
 
 
 def plain_value_and_pullback(
@@ -97,7 +100,7 @@ def values(network: Network, layers: Sequence[Layer], x: Float[Tensor, "n in"]) 
     h = x.new_empty(len(x), 0)
     for layer in layers[:-1]:
         h = network.kernel.value(network.activation, _affine(layer, h, x), layer.bias)
-    return _affine(layers[-1], h, x) + layers[-1].bias
+    return _output(layers[-1], h)
 
 
 def value_and_gradient(network: Network, layers: Sequence[Layer], x: Float[Tensor, "n in"]) -> Swept:
@@ -108,16 +111,16 @@ def value_and_gradient(network: Network, layers: Sequence[Layer], x: Float[Tenso
     for layer in layers[:-1]:
         activated.append(kernel.evaluate(activation, _affine(layer, h, x), layer.bias))
         h = activated[-1].value
-    out = _affine(layers[-1], h, x) + layers[-1].bias
+    out = _output(layers[-1], h)
 
     gradient = torch.zeros_like(x)
     pulled: list[Tensor] = []
-    a = layers[-1].hidden[0].expand(len(x), -1)
+    a = layers[-1].hidden[0].to(h.dtype).expand(len(x), -1)
     for layer, at in zip(reversed(layers[:-1]), reversed(activated), strict=True):
         g = kernel.scale(activation, at, a)
         pulled.append(g)
         if layer.reads_input:
-            gradient.addmm_(g, layer.input)
+            gradient.addmm_(g.to(x.dtype), layer.input)
         a = g @ layer.hidden
     return Swept(out, gradient, activated, pulled[::-1])
 
@@ -157,11 +160,25 @@ def sweep(
 
 
 def _affine(layer: Layer, h: Tensor, x: Tensor) -> Tensor:
-    """W [h, x], without the bias."""
+    """W [h, x], without the bias, in the dtype of the hidden weights."""
     if layer.hidden.shape[1] == 0:
-        return x @ layer.input.t()
+        return (x @ layer.input.t()).to(layer.hidden.dtype)
     z = h @ layer.hidden.t()
-    return z.addmm_(x, layer.input.t()) if layer.reads_input else z
+    return z.add_(x @ layer.input.t()) if layer.reads_input else z
+
+
+def _output(last: Layer, h: Tensor) -> Tensor:
+    return functional.linear(h.to(last.hidden.dtype), last.hidden, last.bias)
+
+
+def _weight_bar(left: Tensor, layer: Layer, h: Tensor, x: Tensor) -> Tensor:
+    """leftᵀ [h, x]."""
+    parts = []
+    if layer.hidden.shape[1]:
+        parts.append((left.t() @ h).to(x.dtype))
+    if layer.reads_input:
+        parts.append(left.to(x.dtype).t() @ x)
+    return torch.cat(parts, dim=1)
 
 
 def _backward_sweeps(
@@ -175,43 +192,32 @@ def _backward_sweeps(
 ) -> tuple[Tensor, list[Tensor]]:
     """Tangent and adjoint sweeps: the gradients of x and of all weights, then all biases."""
     kernel, activation = network.kernel, network.activation
-    weight_bars = [torch.zeros_like(torch.cat(layer[:2], dim=1)) for layer in layers]
-    curvature: list[Tensor] | None = None
+    *hidden_layers, last = layers
+    weight_bars = [torch.zeros((), dtype=x.dtype)] * len(layers)
+    curvature: list[Tensor | None] = [None] * len(hidden_layers)
     if v is not None:
-        curvature = []
-        h_dot = x.new_empty(len(x), 0)
-        for layer, at, g, bar in zip(layers, activated, pulled, weight_bars, strict=False):
-            _accumulate(bar, layer, g, h_dot, v)
-            h_dot, c = kernel.tangent(activation, at, _affine(layer, h_dot, v), g)
-            curvature.append(c)
-        weight_bars[-1][0] += h_dot.sum(dim=0)
+        h_dot = v.new_empty(len(v), 0)
+        for k, (layer, at, g) in enumerate(zip(hidden_layers, activated, pulled, strict=True)):
+            weight_bars[k] = _weight_bar(g, layer, h_dot, v)
+            h_dot, curvature[k] = kernel.tangent(activation, at, _affine(layer, h_dot, v), g)
 
-    last = layers[-1]
-    bias_bars = [torch.zeros_like(last.bias)]
-    h_bar = None
-    if out_bar is not None:
-        _accumulate(weight_bars[-1], last, out_bar, activated[-1].value, x)
-        bias_bars = [out_bar.sum(dim=0)]
-        h_bar = out_bar @ last.hidden
+    if out_bar is None:
+        out_bar = x.new_zeros(len(x), len(last.bias))
+    weight_bars[-1] = out_bar.t() @ activated[-1].value.to(x.dtype)
+    if v is not None:
+        weight_bars[-1][0] += h_dot.sum(dim=0, dtype=x.dtype)
+    bias_bars = [out_bar.sum(dim=0)]
+    h_bar = (out_bar @ last.hidden).to(activated[-1].value.dtype)
     x_bar = torch.zeros_like(x)
-    for k in reversed(range(len(layers) - 1)):
-        z_bar = kernel.adjoint(activation, activated[k], h_bar, curvature[k] if curvature else None)
-        h = activated[k - 1].value if k > 0 else x
-        _accumulate(weight_bars[k], layers[k], z_bar, h, x)
-        bias_bars.append(z_bar.sum(dim=0))
-        if layers[k].reads_input:
-            x_bar.addmm_(z_bar, layers[k].input)
-        h_bar = z_bar @ layers[k].hidden
+    for k in reversed(range(len(hidden_layers))):
+        layer = hidden_layers[k]
+        z_bar, bias_bar = kernel.adjoint(activation, activated[k], h_bar, curvature[k])
+        weight_bars[k] = weight_bars[k] + _weight_bar(z_bar, layer, activated[k - 1].value if k else x, x)
+        bias_bars.append(bias_bar)
+        if layer.reads_input:
+            x_bar.addmm_(z_bar.to(x.dtype), layer.input)
+        h_bar = z_bar @ layer.hidden
     return x_bar, weight_bars + bias_bars[::-1]
-
-
-def _accumulate(bar: Tensor, layer: Layer, left: Tensor, h: Tensor, x: Tensor) -> None:
-    """∂L/∂W += leftᵀ [h, x]."""
-    cut = layer.hidden.shape[1]
-    if cut:
-        bar[:, :cut].addmm_(left.t(), h)
-    if layer.reads_input:
-        bar[:, cut:].addmm_(left.t(), x)
 
 
 def _plain_backward(
