@@ -3,6 +3,7 @@
 from neuralfw.geometry.frame import Frame
 from neuralfw.geometry.mesh import Mesh, sample_surface
 from neuralfw.geometry.mesh_readers import read_mesh
+from neuralfw.geometry.normals import Orientation, estimate_normals, orient_normals, with_normals
 from neuralfw.geometry.point_cloud import PointCloud, clean, find_outliers
 from neuralfw.geometry.readers import POINT_CLOUD_ENDINGS, read_point_cloud
 from neuralfw.geometry.writers import write_mesh, write_points
@@ -11,12 +12,16 @@ __all__ = [
     "POINT_CLOUD_ENDINGS",
     "Frame",
     "Mesh",
+    "Orientation",
     "PointCloud",
     "clean",
+    "estimate_normals",
     "find_outliers",
+    "orient_normals",
     "read_mesh",
     "read_point_cloud",
     "sample_surface",
+    "with_normals",
     "write_mesh",
     "write_points",
 ]

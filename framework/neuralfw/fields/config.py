@@ -1,0 +1,76 @@
+"""Options of core's fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import model_validator
+
+from ..config import Adam, FieldConfig, Option, Ref, Slot, SparseAdam, Spec, Unit, Wiring
+
+
+class MlpSdfConfig(FieldConfig):
+    """Options of `mlp_sdf`."""
+
+    role: ClassVar[str] = "sdf"
+
+    encoder: Annotated[Spec, Slot("encoder", "identity")] = Option(description="what the coordinates become first")
+    width: int = Option(256, ge=1, description="units of a hidden layer")
+    layers: int = Option(8, ge=1, description="number of hidden layers")
+    skip: tuple[int, ...] = Option((), description="hidden layers that also take the network's input")
+    activation: Literal["softplus", "relu", "sine", "tanh", "silu"] = Option("softplus", description="nonlinearity")
+    beta: float = Option(100.0, gt=0, description="sharpness of softplus")
+    omega: float = Option(30.0, gt=0, description="frequency of sine")
+    weight_norm: bool = Option(False, description="learn direction and length of each weight row apart")
+    dropout: float = Option(0.0, ge=0, lt=1, description="share of units dropped while training")
+    radius: Annotated[float | None, Unit("scene units")] = Option(
+        0.5, gt=0, description="radius of the sphere the field starts as; leave out with sine: its own start"
+    )
+    inside_out: bool = Option(False, description="start with the inside around the sphere, as for rooms")
+    features: int = Option(0, ge=0, description="feature channels beside the distance")
+    time: Literal["raw"] | None = Option(None, description="how time enters: not at all, or as a coordinate")
+    latent: Annotated[str | None, Ref("field", "latents")] = Option(None, description="field of latent codes")
+    kernel: Literal["auto", "torch", "cpp"] = Option("auto", description="who does the elementwise passes on a CPU")
+    precision: Literal["fp32", "bf16"] = Option("fp32", description="number format of the hidden layers")
+
+    @model_validator(mode="after")
+    def _start(self) -> MlpSdfConfig:
+        if self.activation not in ("softplus", "relu") and self.radius is not None and "radius" in self.model_fields_set:
+            raise ValueError(f"radius has no meaning for {self.activation}: only softplus and relu start as a sphere")
+        return self
+
+    def inputs(self) -> tuple[str, ...]:
+        """Return the quantities at which the field is evaluated."""
+        return ("points", *(["time"] if self.time else []), *(["latent"] if self.latent else []))
+
+    def wiring(self) -> Wiring:
+        given = ["sdf", "sdf_gradient"]
+        given += ["feature"] if self.features else []
+        given += ["sdf_time_derivative"] if self.time else []
+        return Wiring(provides=dict.fromkeys(given, self.inputs()))
+
+    def capabilities(self) -> frozenset[str]:
+        facts = {"signed", "metric"}
+        facts |= {"second_order"} if self.activation != "relu" else set()
+        facts |= {"time"} if self.time else set()
+        facts |= {"latent"} if self.latent else set()
+        facts |= {"features"} if self.features else set()
+        return frozenset(facts)
+
+
+class LatentsConfig(FieldConfig):
+    """Options of `latents`."""
+
+    role: ClassVar[str] = "latents"
+
+    per: Annotated[str, Ref("data")] = Option(description="data table whose shapes each have a code")
+    dim: int = Option(256, ge=1, description="length of a code")
+    std: float = Option(0.0625, gt=0, description="standard deviation of the codes' start, per component")
+    max_norm: float | None = Option(None, gt=0, description="codes are scaled back to this length where they exceed it")
+
+    def wiring(self) -> Wiring:
+        return Wiring(provides={"latent": ("index",)})
+
+    def optimisers(self) -> Mapping[str, Adam | SparseAdam]:
+        return {"": Adam(lr=1e-3)}

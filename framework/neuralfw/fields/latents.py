@@ -1,0 +1,39 @@
+"""One latent code per shape of a data set, learnt beside the decoder (the auto-decoder of DeepSDF)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ..components import Build, Field, Quantities
+from .config import LatentsConfig
+
+
+class Latents(Field):
+    """Codes z_i, drawn from N(0, std²) (Park et al. 2019, arXiv 1901.05103, §4)."""
+
+    role = "latents"
+
+    def __init__(self, config: LatentsConfig, build: Build) -> None:
+        super().__init__(config, build)
+        data = build.scene.data.get(config.per)
+        self.dim, self._max_norm = config.dim, config.max_norm
+        count = len(data.shapes) if data is not None else 1
+        self.codes = nn.Parameter(torch.randn(count, config.dim, generator=build.generator) * config.std)
+
+    def bounded(self) -> Float[Tensor, "shapes dim"]:
+        """Return the codes, scaled back to `max_norm` where they are longer."""
+        if self._max_norm is None:
+            return self.codes
+        length = self.codes.norm(dim=1, keepdim=True)
+        return self.codes * (self._max_norm / length.clamp_min(self._max_norm))
+
+    def forward(self, index: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
+        """Return the codes of shapes."""
+        return self.bounded()[index]
+
+    def evaluate(self, inputs: Mapping[str, Tensor], want: frozenset[str]) -> Quantities:
+        return {"latent": self(inputs["index"])}

@@ -1,0 +1,58 @@
+"""An SDF as a multilayer perceptron over encoded coordinates."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..components import Build, Encoder, Quantities, SdfField
+from ..nn.mlp import Mlp
+from .config import MlpSdfConfig
+
+
+class MlpSdf(SdfField):
+    """f(x, t?, z?) as an MLP; value, features and derivatives come from one evaluation (see `neuralfw.nn.sweep`)."""
+
+    def __init__(self, config: MlpSdfConfig, build: Build) -> None:
+        super().__init__(config, build)
+        self.encoder: Encoder = build.component(config.encoder)
+        latent = build.scene.fields[config.latent].dim if config.latent else 0
+        self._timed = config.time is not None
+        self.mlp = Mlp(
+            self.encoder.out_dim + int(self._timed) + latent,
+            1 + config.features,
+            width=config.width,
+            layers=config.layers,
+            skip=config.skip,
+            activation=config.activation,
+            beta=config.beta,
+            omega=config.omega,
+            weight_norm=config.weight_norm,
+            dropout=config.dropout,
+            kernel=config.kernel,
+            precision=config.precision,
+            generator=build.generator,
+        )
+        if config.radius is not None and config.activation in ("softplus", "relu"):
+            self.mlp.geometric_init(config.radius, inside_out=config.inside_out, coordinates=self.encoder.coordinates)
+
+    def forward(
+        self,
+        x: Float[Tensor, "n 3"],
+        t: Float[Tensor, " n"] | None = None,
+        z: Float[Tensor, "n latent"] | None = None,
+        want: frozenset[str] = frozenset({"sdf"}),
+    ) -> Quantities:
+        code = self.encoder(x)
+        h = torch.cat([code, *([] if t is None else [t[:, None]]), *([] if z is None else [z])], dim=1)
+        if not want & {"sdf_gradient", "sdf_time_derivative"}:
+            out = self.mlp(h)
+            return {"sdf": out[:, 0], "feature": out[:, 1:]}
+        out, g = self.mlp.value_and_pullback(h)
+        quantities = {"sdf": out[:, 0], "feature": out[:, 1:]}
+        if "sdf_gradient" in want:
+            quantities["sdf_gradient"] = self.encoder.pullback(x, g[:, : code.shape[1]])
+        if "sdf_time_derivative" in want:
+            quantities["sdf_time_derivative"] = g[:, code.shape[1]]
+        return quantities

@@ -1,0 +1,25 @@
+"""Makes the frame that a recipe's [frame] table asks for."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from .errors import UserError
+from .geometry.frame import Frame
+from .recipe.model import FrameTable
+
+
+def fit_frame(points: Float[np.ndarray, "n 3"], fit: FrameTable) -> Frame:
+    """Return the frame that a recipe's [frame] asks for.
+
+    Raises:
+        UserError: a fit that points alone cannot give.
+    """
+    if fit.fit == "file":
+        if fit.path is None:
+            raise UserError('[frame] fit = "file" needs path: a frame.json')
+        return Frame.load(fit.path)
+    if fit.fit in ("area", "cameras"):
+        raise UserError(f'[frame] fit = "{fit.fit}" needs {"a mesh" if fit.fit == "area" else "cameras"}, not points')
+    return Frame.fit(points, how=fit.fit, size=fit.size)

@@ -1,0 +1,1 @@
+"""Core's losses: those that more than one method uses."""

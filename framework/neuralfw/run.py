@@ -1,0 +1,183 @@
+"""A finished or interrupted run, opened from its directory: evaluate its fields, mesh, export, judge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .errors import UserError
+from .geometry import Frame, Mesh, write_mesh
+from .rundir import RunFolder
+from .scene import Scene, SceneView
+from .session import Checked, check, choose_device
+from .suggest import nearest
+from .train.checkpoint import Store
+from .train.trainer import load_weights
+
+if TYPE_CHECKING:
+    from .components import Mesher
+
+
+class Run:
+    """A run directory, opened. Points, meshes and distances are in the user's world, whatever frame it trained in.
+
+    Attributes:
+        folder: where its files lie.
+        recipe: its resolved recipe.
+    """
+
+    def __init__(self, root: str | Path, checked: Checked | None = None, *, device: str = "cpu", which: str = "latest"):
+        self.folder = RunFolder.existing(Path(root))
+        self._checked = checked or check(self.folder.recipe)
+        self.recipe = self._checked.recipe
+        self._device, self._which = choose_device(device), which
+
+    @cached_property
+    def frame(self) -> Frame:
+        """The similarity from the world to the training space."""
+        return Frame.load(self.folder.frame)
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The trained scene, without its data."""
+        facts = self.folder.read_json(self.folder.scene)
+        scene = Scene(self.recipe, self._checked.registry, torch.device(self._device))
+        scene.bounds = torch.tensor(facts["bounds"])
+        scene.build(with_data=False, frame=self.frame)
+        checkpoint, _ = Store(self.folder.checkpoints).load(self._which)
+        load_weights(scene, checkpoint.tensors["scene"])
+        scene.clock.run, scene.clock.stage = checkpoint.state["step"], checkpoint.state["stage_step"]
+        return scene.eval().requires_grad_(False)
+
+    @cached_property
+    def view(self) -> SceneView:
+        """The scene with the field that the recipe calls by its role."""
+        return self.scene.view()
+
+    @cached_property
+    def shapes(self) -> list[str]:
+        """Names of the shapes, where the run learnt several."""
+        shapes = self.folder.read_json(self.folder.scene)["shapes"]
+        return [name for names in shapes.values() for name in names]
+
+    def inputs(self, t: float | None = None, shape: str | None = None) -> dict[str, Tensor]:
+        """Return further coordinates as tensors of one row: a time, or a shape's name, or "A:B:0.3" between two.
+
+        Raises:
+            UserError: no shape of that name; a run of several shapes needs one.
+        """
+        fixed = {} if t is None else {"time": torch.tensor([t], device=self.scene.device)}
+        if not self.scene.view().has("latents"):
+            return fixed
+        if shape is None and len(self.shapes) != 1:
+            raise UserError(f"this run learnt {len(self.shapes)} shapes: name one, such as --shape {self.shapes[0]}")
+        codes = self.scene.view().field("latents").bounded()  # type: ignore[operator]
+        names = (shape or self.shapes[0]).split(":")
+        if len(names) == 3:
+            share = _share(names[2])
+            a, b = (codes[self._shape(n)] for n in names[:2])
+            return {**fixed, "latent": ((1.0 - share) * a + share * b)[None]}
+        return {**fixed, "latent": codes[self._shape(names[0])][None]}
+
+    def _shape(self, name: str) -> int:
+        if name not in self.shapes:
+            close = nearest(name, self.shapes)
+            raise UserError(f"no shape {name!r} in this run; closest: {', '.join(close or self.shapes[:5])}")
+        return self.shapes.index(name)
+
+    def sdf(
+        self, x: Float[np.ndarray, "n 3"], t: float | None = None, *, shape: str | None = None, chunk: int = 65536
+    ) -> Float[np.ndarray, " n"]:
+        """Return the signed distance at world points, in world units, negative inside."""
+        points = torch.from_numpy(self.frame.to_training(np.asarray(x, dtype=np.float64))).float()
+        fixed = self.inputs(t, shape)
+        values = []
+        with torch.no_grad():
+            for part in points.to(self.scene.device).split(chunk):
+                rows = {q: v.expand(len(part), *v.shape[1:]) for q, v in fixed.items()}
+                values.append(self.view.evaluate({"points": part, **rows}, frozenset({"sdf"}))["sdf"].cpu())
+        distances: Float[np.ndarray, " n"] = torch.cat(values).double().numpy() / self.frame.scale
+        return distances
+
+    def mesh(self, t: float | None = None, resolution: int | None = None, *, shape: str | None = None) -> Mesh:
+        """Return the surface in world units, by the mesher of the recipe.
+
+        Raises:
+            EmptySurfaceError: the field has no level set in the data's box; the message says why.
+        """
+        if self.recipe.export is None:
+            raise UserError("the recipe has no [export] table, so no mesher")
+        mesher: Mesher = self.scene.make(self.recipe.export.mesher)
+        surface = mesher(self.view, resolution=resolution, inputs=self.inputs(t, shape))
+        return Mesh(self.frame.to_world(surface.vertices), surface.faces)
+
+    def export(
+        self, *, resolution: int | None = None, times: Sequence[float] = (), shape: str | None = None,
+        output: Path | None = None, say: Callable[[str], None] = lambda text: None,
+    ) -> list[Path]:  # fmt: skip
+        """Write meshes in world units; return their files.
+
+        `shape` may be "A:B:n" for n meshes from one shape to another.
+        """
+        ending = self.recipe.export.format if self.recipe.export else "ply"
+        chosen = _between(shape) if shape else [None] if len(self.shapes) < 2 else [*self.shapes]
+        written = []
+        for name in chosen:
+            for t in times or [None]:
+                mesh = self.mesh(t, resolution, shape=name)
+                stem = "mesh" + (f"_{_safe(name)}" if name else "") + (f"_t{t:.3f}" if t is not None else "")
+                path = output if output and len(chosen) * max(1, len(times)) == 1 else None
+                path = path or (output or self.folder.meshes) / f"{stem}.{ending}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_mesh(path, mesh.vertices, mesh.faces)
+                written.append(path)
+        return written
+
+    def eval(
+        self, protocol: str = "neuralfw", *, reference: Path | None = None, shape: str | None = None
+    ) -> dict[str, Any]:
+        """Compare the exported mesh with a reference by a named protocol; the figures also go to eval/.
+
+        Raises:
+            UserError: no reference is given or in the recipe, or no protocol of that name exists.
+        """
+        from .geometry import read_mesh
+        from .metrics import evaluate_surface
+
+        truth = reference or self.recipe.evaluate.reference
+        if truth is None:
+            raise UserError("nothing to compare with: give --reference FILE, or set evaluate.reference in the recipe")
+        result = evaluate_surface(self.mesh(shape=shape), read_mesh(truth), protocol=protocol)
+        name = protocol if shape is None else f"{protocol}_{_safe(shape)}"
+        self.folder.eval.mkdir(exist_ok=True)
+        (self.folder.eval / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        return result
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError as error:
+        raise UserError(f"expected a shape as NAME or A:B:0.3, found the share {text!r}") from error
+    return share
+
+
+def _between(shape: str) -> list[str | None]:
+    """Return the names that "A:B:n" stands for, n from one to the other; another name stands for itself."""
+    parts = shape.split(":")
+    if len(parts) != 3 or not parts[2].isdigit() or int(parts[2]) < 2:
+        return [shape]
+    count = int(parts[2])
+    return [f"{parts[0]}:{parts[1]}:{k / (count - 1):.6g}" for k in range(count)]
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)

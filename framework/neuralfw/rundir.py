@@ -1,0 +1,138 @@
+"""The run directory: what lies where, how a new one is made, and what it says of the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import subprocess
+import sys
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError
+from .registry import Registry
+from .suggest import nearest
+from .train.checkpoint import saying, write_atomically
+
+FORMAT = 1
+
+
+class RunFolder:
+    """Paths of one run."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.recipe = root / "recipe.toml"
+        self.source = root / "recipe.source.toml"
+        self.environment = root / "environment.json"
+        self.frame = root / "frame.json"
+        self.scene = root / "scene.json"
+        self.split = root / "split.json"
+        self.metrics = root / "metrics.jsonl"
+        self.checkpoints = root / "checkpoints"
+        self.meshes = root / "meshes"
+        self.eval = root / "eval"
+        self.images = root / "images"
+
+    @classmethod
+    def new(cls, name: str, out: Path | None) -> RunFolder:
+        """Make the folder of a new run: `out` itself, which must be absent or empty, or one under runs/.
+
+        Raises:
+            UserError: the folder holds something already, or cannot be made.
+        """
+        stamp = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        root = out if out is not None else Path("runs") / name / stamp
+        with saying("make the run directory", root):
+            if root.exists() and (not root.is_dir() or any(root.iterdir())):
+                raise UserError(f"{root} is not empty: choose another --out, or go on with: neuralfw resume {root}")
+            for folder in (root, root / "checkpoints", root / "meshes", root / "eval", root / "images"):
+                folder.mkdir(parents=True, exist_ok=True)
+        return cls(root)
+
+    @classmethod
+    def existing(cls, root: Path) -> RunFolder:
+        """Return the folder of a run that exists.
+
+        Raises:
+            UserError: there is none at that path.
+        """
+        if not (root / "recipe.toml").is_file():
+            beside = [p.name for p in root.parent.iterdir()] if root.parent.is_dir() else []
+            close = nearest(root.name, beside)
+            hint = f"; closest: {root.parent / close[0]}" if close and not root.exists() else ""
+            raise UserError(f"{root} is not a run directory: it holds no recipe.toml{hint}")
+        return cls(root)
+
+    def write_json(self, path: Path, value: dict[str, Any]) -> None:
+        """Write a small file of the run."""
+        with saying("write", path):
+            write_atomically(path, json.dumps({"format": FORMAT, **value}, indent=2) + "\n")
+
+    def read_json(self, path: Path) -> dict[str, Any]:
+        """Read a small file of the run.
+
+        Raises:
+            UserError: it is missing, damaged or of another format.
+        """
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read: {error}") from error
+        if not isinstance(value, dict) or value.get("format") != FORMAT:
+            found = value.get("format") if isinstance(value, dict) else None
+            raise UserError(f"{path} has format {found}, this neuralfw reads format {FORMAT}")
+        return value
+
+
+def environment(registry: Registry, device: str) -> dict[str, Any]:
+    """Return what may change a result: versions, plugins, backends, device, threads, commit, machine."""
+    import torch
+
+    from .nn import kernels
+
+    packages = ("neuralfw", "torch", "numpy", "scipy", "scikit-image", "trimesh", "lightning-fabric", "safetensors")
+    return {
+        "versions": {"python": platform.python_version(), **{p: _version(p) for p in packages}},
+        "plugins": {m.plugin: m.version for m in registry.manifests},
+        "unavailable": {b.plugin: b.reason for b in registry.broken},
+        "backends": {"mlp": kernels.chosen()},
+        "device": device,
+        "device_name": torch.cuda.get_device_name() if device.startswith("cuda") else _processor(),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "commit": _commit(),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout that neuralfw runs from, if it is one."""
+    here = Path(__file__).resolve().parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None

@@ -1,0 +1,228 @@
+"""Starts and resumes runs: from a recipe and the installed plugins to a trained scene in its run directory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import UserError
+from .hooks import hook_manager
+from .recipe.model import Recipe, dump
+from .recipe.resolve import resolve
+from .recipe.source import Source, load
+from .recipe.toml_writer import dumps
+from .recipe.wiring import Plan, wire
+from .registry import Registry, discover, recipes_folder
+
+if TYPE_CHECKING:
+    import pluggy
+
+    from .rundir import RunFolder
+    from .train.trainer import Trainer
+
+Say = Callable[[str], None]
+
+
+def find_recipe(name: str) -> Path | None:
+    """Return the file of a shipped recipe, by its name with or without ".toml"."""
+    file = recipes_folder() / f"{name.removesuffix('.toml')}.toml"
+    return file if file.is_file() and file.parent.resolve().is_relative_to(recipes_folder().resolve()) else None
+
+
+def shipped_recipes() -> list[str]:
+    """Return the names of the shipped recipes."""
+    folder = recipes_folder()
+    files = [*folder.glob("*.toml"), *folder.glob("*/*.toml")]
+    return sorted(str(f.relative_to(folder)).removesuffix(".toml") for f in files if f.name != "plugins.toml")
+
+
+@dataclass
+class Checked:
+    """A recipe that was read, resolved and wired without fault. Nothing is built, torch is not loaded."""
+
+    source: Source
+    registry: Registry
+    recipe: Recipe
+    plan: Plan
+    notes: list[str]
+
+
+def check(path: str | Path, overrides: Sequence[str] = (), exclude: Sequence[str] = ()) -> Checked:
+    """Read, resolve and wire a recipe.
+
+    Raises:
+        RecipeError: with every fault found.
+    """
+    registry = discover(exclude)
+    source = load(path, overrides, find=find_recipe, names=shipped_recipes())
+    recipe, notes = resolve(source, registry)
+    plan = wire(recipe, source, registry)
+    return Checked(source, registry, recipe, plan, [*notes, *plan.warnings])
+
+
+def train(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    out: Path | None = None,
+    device: str = "auto",
+    start_from: str | None = None,
+    exclude: Sequence[str] = (),
+    say: Say = lambda text: None,
+    watchers: Sequence[object] = (),
+) -> Path:
+    """Check a recipe, train it, export and evaluate as it says; return the run directory.
+
+    Args:
+        path: a recipe file, or the name of a shipped one.
+        overrides: "key=value" texts, as after `--set`.
+        out: the run directory, absent or empty; default: a new one under runs/.
+        device: "auto", "cpu" or "cuda".
+        start_from: a run, or "run:field", whose fields and frame are taken over.
+        exclude: plugins to leave out.
+        say: receives notes, a line each.
+        watchers: objects with hook implementations, such as a progress bar.
+
+    Raises:
+        UserError: anything that the user can mend.
+    """
+    from .rundir import RunFolder, environment
+
+    checked = check(path, overrides, exclude)
+    chosen = choose_device(device)
+    folder = RunFolder.new(checked.recipe.name, out)
+    folder.recipe.write_text(dumps(dump(checked.recipe)), encoding="utf-8")
+    folder.source.write_text(checked.source.text, encoding="utf-8")
+    folder.write_json(folder.environment, environment(checked.registry, chosen))
+    session = Session(checked, folder, chosen, say, watchers)
+    trainer = session.build(after=None)
+    if start_from is not None:
+        from .transfer import take_over
+
+        take_over(trainer.scene, start_from, say)
+    session.describe(trainer)
+    trainer.fit()
+    return session.finish()
+
+
+def resume(
+    root: Path, *, device: str = "auto", exclude: Sequence[str] = (), say: Say = lambda text: None,
+    watchers: Sequence[object] = (),
+) -> Path:  # fmt: skip
+    """Go on with a run exactly where its newest whole checkpoint stands.
+
+    Raises:
+        UserError: the run or its checkpoint cannot be used.
+    """
+    from .rundir import RunFolder, environment
+
+    folder = RunFolder.existing(root)
+    checked = check(folder.recipe, (), exclude)
+    before = folder.read_json(folder.environment)
+    chosen = choose_device(device)
+    now = environment(checked.registry, chosen)
+    for key in ("versions", "backends", "device", "threads", "device_name"):
+        if before.get(key) != now[key]:
+            say(f"{key} changed since this run began, so it need not be bit-equal: {_differences(before.get(key), now[key])}")
+    session = Session(checked, folder, chosen, say, watchers)
+    trainer = session.build(after=-1, resume=True)
+    trainer.fit()
+    return session.finish()
+
+
+def _differences(before: Any, now: Any) -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        changed = [k for k in sorted({*before, *now}) if before.get(k) != now.get(k)]
+        return ", ".join(f"{k} {before.get(k)} → {now.get(k)}" for k in changed)
+    return f"{before} → {now}"
+
+
+def choose_device(device: str) -> str:
+    """Return "cpu" or "cuda" for "auto", "cpu" or "cuda".
+
+    Raises:
+        UserError: CUDA is asked for and absent.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: no CUDA device works here; `neuralfw doctor` says why; --device cpu does")
+    if device not in ("cpu", "cuda"):
+        raise UserError(f"--device {device}: expected auto, cpu or cuda")
+    return device
+
+
+class Session:
+    """One sitting at a run: builds the trainer, and turns its result into files."""
+
+    def __init__(
+        self, checked: Checked, folder: RunFolder, device: str, say: Say, watchers: Sequence[object]
+    ) -> None:
+        self.checked, self.folder, self.device, self.say = checked, folder, device, say
+        self.hooks: pluggy.PluginManager = hook_manager(checked.registry)
+        for watcher in watchers:
+            self.hooks.register(watcher)
+
+    def build(self, *, after: int | None, resume: bool = False) -> Trainer:
+        """Return the trainer, its scene built on the data, or brought to the newest checkpoint."""
+        import torch
+        from lightning_fabric import Fabric
+
+        from .scene import Scene
+        from .train.checkpoint import Store
+        from .train.log import RunLog
+        from .train.trainer import Trainer
+
+        recipe = self.checked.recipe
+        for note in (*self.checked.notes, *(f"{b.plugin}: {b.reason}" for b in self.checked.registry.broken)):
+            self.say(note)
+        scene = Scene(recipe, self.checked.registry, torch.device(self.device)).build()
+        store = Store(self.folder.checkpoints)
+        checkpoint = None
+        if resume:
+            checkpoint, notes = store.load()
+            after = int(checkpoint.state["step"])
+            for note in notes:
+                self.say(f"{note}; going on from step {after}")
+        log = RunLog(self.folder.root, tensorboard=recipe.log.tensorboard, after=after)
+        accelerator = "cuda" if self.device.startswith("cuda") else "cpu"
+        fabric = Fabric(accelerator=accelerator, devices=1, precision=recipe.precision)
+        trainer = Trainer(scene, recipe, self.checked.plan, store, log, self.hooks, fabric)
+        if checkpoint is not None:
+            trainer.load(checkpoint)
+        return trainer
+
+    def describe(self, trainer: Trainer) -> None:
+        """Write down frame, box, shapes and split, and say what the data held."""
+        scene = trainer.scene
+        scene.frame.save(self.folder.frame)
+        shapes = {name: list(data.shapes) for name, data in scene.data.items() if data.shapes}
+        self.folder.write_json(self.folder.scene, {"bounds": scene.bounds.tolist(), "shapes": shapes})
+        for name, data in scene.data.items():
+            for note in data.notes:
+                self.say(f"{name}: {note}")
+                trainer.log.note(f"{name}: {note}")
+
+    def finish(self) -> Path:
+        """Export and evaluate as the recipe says."""
+        from .run import Run
+
+        run = Run(self.folder.root, self.checked)
+        recipe = self.checked.recipe
+        if recipe.export is not None:
+            for path in run.export(say=self.say):
+                self.say(f"mesh: {path}")
+        if recipe.evaluate.reference is not None:
+            run.eval(recipe.evaluate.protocol, reference=recipe.evaluate.reference)
+        return self.folder.root
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """Return a digest of a resolved recipe."""
+    return hashlib.sha256(json.dumps(dump(recipe), sort_keys=True, default=str).encode()).hexdigest()[:16]

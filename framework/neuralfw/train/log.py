@@ -1,0 +1,59 @@
+"""What a run writes down while it trains: metrics.jsonl, TensorBoard, log.txt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .checkpoint import saying, write_atomically
+
+
+class RunLog:
+    """Writes scalars of a run; on resume, lines after the checkpoint are dropped, since those steps are done again."""
+
+    def __init__(self, folder: Path, *, tensorboard: bool, after: int | None = None) -> None:
+        self._metrics, self._text = folder / "metrics.jsonl", folder / "log.txt"
+        self._tensorboard: Any = None
+        with saying("write", self._metrics):
+            if after is not None and self._metrics.exists():
+                _truncate(self._metrics, after)
+            self._file = self._metrics.open("a", encoding="utf-8")
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            purge = None if after is None else after + 1
+            self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
+
+    def scalars(self, step: int, values: Mapping[str, Any]) -> None:
+        """Write one line: numbers to TensorBoard as well."""
+        with saying("write", self._metrics):
+            self._file.write(json.dumps({"step": step, **values}) + "\n")
+            self._file.flush()
+        if self._tensorboard is not None:
+            for name, value in values.items():
+                if isinstance(value, int | float):
+                    self._tensorboard.add_scalar(name, value, step)
+
+    def note(self, text: str) -> None:
+        """Write a line of log.txt."""
+        with saying("write", self._text), self._text.open("a", encoding="utf-8") as file:
+            file.write(text.rstrip() + "\n")
+
+    def close(self) -> None:
+        """Close the files."""
+        self._file.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+
+
+def _truncate(path: Path, after: int) -> None:
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            if int(json.loads(line)["step"]) <= after:
+                kept.append(line + "\n")
+        except (ValueError, KeyError, TypeError):
+            continue
+    write_atomically(path, "".join(kept))
