@@ -1,0 +1,41 @@
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+STAMP  := $(VENV)/.installed
+PLUGINS := plugins/deepsdf
+
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: install demo test test-all lint docs figures bench clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt $(PLUGINS:%=%/pyproject.toml)
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --constraint constraints.txt torch
+	$(PIP) install --constraint constraints.txt --editable '.[dev]' $(PLUGINS:%=--editable %)
+	touch $@
+
+demo: install
+	$(BIN)/neuralfw run deepsdf --set evaluate.reference=recipes/data/spot_mesh.ply
+
+test: install
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -q
+
+test-all: install
+	$(BIN)/python -m pytest -q -m ''
+
+lint: install
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+
+docs: install
+	$(PIP) install --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m mkdocs build --strict --quiet
+
+figures: install
+	$(BIN)/python tools/figures.py
+
+clean:
+	rm -rf $(VENV) site build dist figures .pytest_cache .mypy_cache .ruff_cache
