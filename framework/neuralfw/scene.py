@@ -15,7 +15,7 @@ from .config import FieldConfig, Ref, Spec, options
 from .errors import UserError
 from .geometry.frame import Frame
 from .recipe.model import Recipe
-from .recipe.resolve import marker
+from .recipe.tables import marker
 from .registry import Registry
 from .schedules import Clock
 from .streams import stream
