@@ -1,0 +1,78 @@
+"""The verbs that use a run: eval and export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import UserError
+from . import options as o
+from .app import app
+from .tables import columns, write, write_json
+
+
+@app.command("eval")
+def evaluate(
+    run: o.RunDirectory,
+    reference: Annotated[
+        Path | None, typer.Option("--reference", metavar="FILE", help="Mesh or cloud taken as the truth; default: the recipe's.")
+    ] = None,
+    protocol: Annotated[str, typer.Option("--protocol", metavar="NAME", help="Named protocol of the figures.")] = "neuralfw",
+    shape: o.Shape = None,
+    as_json: o.AsJson = False,
+) -> None:
+    """Compare a run's mesh with a reference; the figures also go to the run's eval/."""
+    from ..run import Run
+
+    result = Run(run).eval(protocol, reference=reference, shape=shape)
+    write_json(result) if as_json else write(figures(result))
+
+
+def figures(result: dict[str, Any]) -> list[str]:
+    """Return the figures of an evaluation as lines, each with its unit and definition."""
+    samples = result["samples"]
+    lines = [
+        f"protocol {result['protocol']}: {result['summary']}",
+        f"{samples['prediction']:,} and {samples['reference']:,} samples, seed {result['seed']}, {result['length']}",
+        "",
+    ]
+    metrics = result["metrics"].items()
+    lines += columns([(n, f"{m['value']:.6g}", m["unit"], f"{m['better']} is better", m["definition"]) for n, m in metrics])
+    return lines + columns([(name, f"omitted: {reason}") for name, reason in result["omitted"].items()])
+
+
+@app.command()
+def export(
+    run: o.RunDirectory,
+    resolution: Annotated[
+        int | None, typer.Option("--resolution", metavar="N", min=2, help="Cells along the longest edge; default: the recipe's.")
+    ] = None,
+    times: Annotated[
+        str, typer.Option("--times", metavar="T,T,…", help="Times in [0, 1], where the scene moves, such as 0,0.5,1.")
+    ] = "",
+    shape: Annotated[
+        str | None,
+        typer.Option("--shape", metavar="NAME|A:B:N", help="One shape of several, or N meshes on the way from A to B."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Mesh file, or a folder for several; default: the run's meshes/.")
+    ] = None,
+) -> None:
+    """Write a run's mesh, in the world units of its data."""
+    from ..run import Run
+
+    opened = Run(run)
+    for path in opened.export(resolution=resolution, times=_times(times), shape=shape, output=output):
+        typer.echo(str(path))
+
+
+def _times(text: str) -> list[float]:
+    try:
+        times = [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise UserError(f"--times {text}: expected numbers in [0, 1] with commas between, such as 0,0.5,1") from None
+    if not all(0.0 <= t <= 1.0 for t in times):
+        raise UserError(f"--times {text}: a time lies in [0, 1]")
+    return times

@@ -1,0 +1,37 @@
+"""Text in columns, and JSON, on stdout."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import typer
+
+WIDTH = 110
+
+
+def columns(rows: Iterable[Sequence[str]], indent: str = "") -> list[str]:
+    """Return rows as lines with aligned columns; the last column is not padded."""
+    table = [list(row) for row in rows]
+    if not table:
+        return []
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]) - 1)]
+    lines = ("  ".join([*(c.ljust(w) for c, w in zip(row[:-1], widths, strict=True)), row[-1]]) for row in table)
+    return [(indent + line).rstrip() for line in lines]
+
+
+def write(lines: Iterable[str]) -> None:
+    """Write lines to stdout."""
+    typer.echo("\n".join(lines))
+
+
+def write_json(value: Any) -> None:
+    """Write a value as JSON to stdout."""
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def width() -> int:
+    """Return how wide a line may be."""
+    return min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
