@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,7 @@ from torch import Tensor
 
 from ..components import Build, Data, Draw, Quantities
 from ..errors import UserError
-from ..geometry import clean, estimate_normals, orient_normals, read_point_cloud
-from ..geometry.point_cloud import PointCloud
+from ..geometry import Frame, clean, read_point_cloud, with_normals
 from .batches import Epochs
 from .config import NearPointsConfig, PointsConfig, UniformConfig
 
@@ -24,22 +24,30 @@ class Points(Data):
     Attributes:
         points: (n, 3) float32.
         normals: (n, 3) float32 outward unit normals, or None.
+        viewpoint: (3,) float32, where the sensor stood, if the file says so.
     """
 
+    frame: Frame
     points: Float[Tensor, "n 3"]
     normals: Float[Tensor, "n 3"] | None
+    viewpoint: Float[Tensor, "3"] | None
 
     def __init__(self, config: PointsConfig, build: Build) -> None:
         super().__init__(config, build)
         cloud = read_point_cloud(config.path, samples=config.samples)
         cloud = clean(cloud, remove_outliers=config.clean)
-        if config.normals == "estimate" or (config.normals == "auto" and cloud.normals is None):
-            cloud = with_estimated_normals(cloud, config.neighbors)
+        if config.normals == "estimate":
+            cloud = replace(cloud, normals=None)
+        if config.normals != "none":
+            cloud = with_normals(cloud, neighbors=config.neighbors)
         self.frame = build.frame_of(cloud.points)
         self.points = torch.from_numpy(self.frame.to_training(cloud.points)).float()
         used = cloud.normals if config.normals != "none" else None
         self.normals = None if used is None else torch.from_numpy(self.frame.directions_to_training(used)).float()
+        seen_from = None if cloud.viewpoint is None else self.frame.to_training(cloud.viewpoint)
+        self.viewpoint = None if seen_from is None else torch.from_numpy(seen_from).float()
         self.bounds = torch.stack([self.points.amin(dim=0), self.points.amax(dim=0)])
+        self.shapes = (config.path.stem,)
         self.notes = (f"{len(cloud):,} points from {config.path.name}", *cloud.notes)
         order = torch.randperm(len(cloud), generator=build.generator)
         held = round(len(cloud) * config.holdout)
@@ -53,6 +61,10 @@ class Points(Data):
         """Return the points of a set."""
         return self.points[self._sets[set_name or "train"]]
 
+    def normals_of(self, set_name: str) -> Float[Tensor, "m 3"] | None:
+        """Return the normals of a set, if there are any."""
+        return None if self.normals is None else self.normals[self._sets[set_name or "train"]]
+
     def batches(self, set_name: str, draw: Any) -> int:
         return self._epochs[set_name or "train"].batches(draw.batch)
 
@@ -63,12 +75,6 @@ class Points(Data):
         if self.normals is not None:
             batch["normal"] = self.normals[chosen]
         return batch
-
-
-def with_estimated_normals(cloud: PointCloud, neighbors: int) -> PointCloud:
-    """Return the cloud with normals estimated from neighbours and oriented outward (upward for terrain)."""
-    normals = estimate_normals(cloud.points, neighbors=neighbors)
-    return orient_normals(cloud, normals)
 
 
 def surface_points(build: Build, name: str) -> Points:

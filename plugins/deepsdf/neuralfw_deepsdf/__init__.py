@@ -1,0 +1,1 @@
+"""DeepSDF and its relatives as components of neuralfw."""
