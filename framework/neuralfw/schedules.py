@@ -201,10 +201,12 @@ SCHEDULES: dict[str, type[Schedule]] = {
 class Scheduled:
     """Marks an option whose number may be a schedule, and bounds it: `Annotated[Number, Scheduled(ge=0)]`."""
 
-    def __init__(self, *, gt: float | None = None, ge: float | None = None, le: float | None = None) -> None:
+    def __init__(
+        self, *, gt: float | int | None = None, ge: float | int | None = None, le: float | int | None = None
+    ) -> None:
         self.gt, self.ge, self.le = gt, ge, le
 
-    def check(self, number: float | Schedule) -> None:
+    def check(self, number: float | int | Schedule) -> None:
         """Raise ValueError if the number, or any that the schedule reaches, is out of range."""
         for n in number.extremes() if isinstance(number, Schedule) else (number,):
             if self.gt is not None and not n > self.gt:
