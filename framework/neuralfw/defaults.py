@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .config import ComponentConfig, FieldConfig, InputPath, Slot, Spec, options
+from pydantic.fields import FieldInfo
+
+from .config import ComponentConfig, FieldConfig, Ref, Slot, Spec, options
 from .manifest import Component
 from .recipe.tables import marker
+from .recipe.words import choices, types
 from .registry import Registry
-
-_MISSING = "..."
 
 
 def default_config(registry: Registry, component: Component) -> ComponentConfig:
@@ -22,9 +23,20 @@ def default_config(registry: Registry, component: Component) -> ComponentConfig:
         if slot is not None and slot.default is not None:
             values[key] = default_spec(registry, slot, key)
         elif info.is_required():
-            values[key] = Path(_MISSING) if info.annotation == InputPath else _MISSING
+            values[key] = stand_in(info)
     names = {info.alias or name: name for name, info in config.model_fields.items()}
     return config.model_construct(**{names[key]: value for key, value in values.items()})
+
+
+def stand_in(info: FieldInfo) -> Any:
+    """Return a value of the right type for an option that has no default."""
+    ref, plain = marker(info, Ref), types(info.annotation)
+    if ref is not None:
+        return "points" if ref.table == "data" else ref.role or "sdf"
+    if named := choices(info):
+        return named[0]
+    samples = {Path: Path("..."), str: "...", bool: False, int: 1, float: 1.0, tuple: (), dict: {}}
+    return next((value for kind, value in samples.items() if kind in plain), None)
 
 
 def default_spec(registry: Registry, slot: Slot, place: str) -> Spec:

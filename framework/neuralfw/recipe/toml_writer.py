@@ -52,7 +52,7 @@ def _split(tree: Mapping[str, Any], level: int) -> tuple[dict[str, Any], dict[st
     is_wide = any(len(_inline_assignment(key, value)) > _WIDTH for key, value in tables.items())
     below = dict(tables) if level <= _HEADED_LEVELS or is_wide else {}
     for key, value in present.items():
-        if _is_list_of_tables(value) and (level == 1 or any(len(_value(item)) > _WIDTH for item in value)):
+        if _is_list_of_tables(value) and (level == 1 or any(len(inline(item)) > _WIDTH for item in value)):
             below[key] = value
     return {key: value for key, value in present.items() if key not in below}, below
 
@@ -68,19 +68,20 @@ def _assignment(key: str, value: Any) -> Iterator[str]:
         return
     yield f"{_key(key)} = ["
     for item in value:
-        yield f"  {_value(item)},"
+        yield f"  {inline(item)},"
     yield "]"
 
 
 def _inline_assignment(key: str, value: Any) -> str:
-    return f"{_key(key)} = {_value(value)}"
+    return f"{_key(key)} = {inline(value)}"
 
 
 def _key(name: str) -> str:
     return name if _BARE.fullmatch(name) else _string(name)
 
 
-def _value(value: Any) -> str:
+def inline(value: Any) -> str:
+    """Return a value as TOML text on one line. Raises `TypeError` where TOML has no form for it."""
     match value:
         case bool():
             return str(value).lower()
@@ -96,7 +97,7 @@ def _value(value: Any) -> str:
             items = [_inline_assignment(key, child) for key, child in value.items() if child is not None]
             return "{ " + ", ".join(items) + " }" if items else "{}"
         case list() | tuple():
-            return "[" + ", ".join(map(_value, value)) + "]"
+            return "[" + ", ".join(map(inline, value)) + "]"
     raise TypeError(f"TOML has no form for {value!r} ({type(value).__name__})")
 
 
