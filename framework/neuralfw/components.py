@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from .config import ComponentConfig, Spec
@@ -61,6 +61,20 @@ class Component:
     def now(self, number: Number) -> float:
         """Return what a scheduled option is now."""
         return self._clock.now(number)
+
+
+class Stateful(Component):
+    """A component that may keep something from step to step; a checkpoint holds it, so that a run goes on exactly."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what must be kept to go on exactly (snapshots, statistics); the base keeps nothing."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take up a kept state; called only where something was kept."""
+
+    def renumber(self, field: str, index: Int[Tensor, " old"], count: int) -> None:
+        """Follow a surgery: element i of a field is now `index[i]` of `count`, or gone where that is -1."""
 
 
 class Module(nn.Module, Component):
@@ -140,19 +154,21 @@ class Loss(Component):
         raise NotImplementedError(type(self).__name__)
 
 
-class Data(Component):
+class Data(Stateful):
     """Base of datasets and samplers: serves batches of named sets.
 
     Attributes:
         frame: the frame that the reader made, or None.
         bounds: lower and upper corner (2, 3) of what is observed, in the training space, or None.
         shapes: names of the shapes of a data set that holds several, in the order of their codes.
+        shape_frames: the similarity from each shape's world to the training space, where they do not share `frame`.
         notes: what was found and done on opening, in words.
         times: time stamps in [0, 1] of a sequence, or none.
     """
 
     frame: Frame | None = None
     shapes: tuple[str, ...] = ()
+    shape_frames: tuple[Frame, ...] = ()
     bounds: Float[Tensor, "2 3"] | None = None
     notes: tuple[str, ...] = ()
     times: tuple[float, ...] = ()
@@ -168,13 +184,6 @@ class Data(Component):
     def sample(self, request: Draw) -> Quantities:
         """Return one batch."""
         raise NotImplementedError(type(self).__name__)
-
-    def state(self) -> dict[str, Tensor]:
-        """Return what must be kept to go on exactly (snapshots); the base keeps nothing."""
-        return {}
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a kept state."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +234,7 @@ class Mesher(Component):
         raise NotImplementedError(type(self).__name__)
 
 
-class Update(Component):
+class Update(Stateful):
     """How the terms of a step change the scene; see `neuralfw.train.step.StepContext`."""
 
     def check(self, ctx: Any) -> None:
@@ -236,16 +245,9 @@ class Update(Component):
         raise NotImplementedError(type(self).__name__)
 
 
-class Callback(Component):
+class Callback(Stateful):
     """Acts between steps: densifies, prunes, fits a box, takes snapshots."""
 
     def __call__(self, ctx: Any) -> None:
         """Act; `ctx` is that of the step before."""
         raise NotImplementedError(type(self).__name__)
-
-    def state(self) -> dict[str, Tensor]:
-        """Return what must be kept to go on exactly."""
-        return {}
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a kept state."""

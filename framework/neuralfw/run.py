@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .errors import UserError
+from .fields.config import LatentsConfig
 from .geometry import Frame, Mesh, write_mesh
 from .rundir import RunFolder
 from .scene import Scene, SceneView
@@ -64,9 +65,21 @@ class Run:
 
     @cached_property
     def shapes(self) -> list[str]:
-        """Names of the shapes, where the run learnt several."""
-        shapes = self.folder.read_json(self.folder.scene)["shapes"]
-        return [name for names in shapes.values() for name in names]
+        """Names of the shapes that have latent codes, in the order of the codes."""
+        names: list[str] = self.folder.read_json(self.folder.scene)["shapes"].get(self._coded, [])
+        return names
+
+    @cached_property
+    def _coded(self) -> str | None:
+        """The data table whose shapes have codes."""
+        found = (spec.config for spec in self.recipe.fields.values() if isinstance(spec.config, LatentsConfig))
+        return next((config.per for config in found), None)
+
+    def frame_of(self, shape: str | None) -> Frame:
+        """Return the similarity from a shape's own world to the training space; `frame` where it has none."""
+        frames = self.folder.read_json(self.folder.scene)["shape_frames"].get(self._coded, [])
+        name = self.shapes[0] if shape is None and len(self.shapes) == 1 else shape
+        return Frame.from_dict(frames[self.shapes.index(name)]) if frames and name in self.shapes else self.frame
 
     def inputs(self, t: float | None = None, shape: str | None = None) -> dict[str, Tensor]:
         """Return further coordinates as tensors of one row: a time, or a shape's name, or "A:B:0.3" between two.
@@ -97,14 +110,15 @@ class Run:
         self, x: Float[np.ndarray, "n 3"], t: float | None = None, *, shape: str | None = None, chunk: int = 65536
     ) -> Float[np.ndarray, " n"]:
         """Return the signed distance at world points, in world units, negative inside."""
-        points = torch.from_numpy(self.frame.to_training(np.asarray(x, dtype=np.float64))).float()
+        frame = self.frame_of(shape)
+        points = torch.from_numpy(frame.to_training(np.asarray(x, dtype=np.float64))).float()
         fixed = self.inputs(t, shape)
         values = []
         with torch.no_grad():
             for part in points.to(self.scene.device).split(chunk):
                 rows = {q: v.expand(len(part), *v.shape[1:]) for q, v in fixed.items()}
                 values.append(self.view.evaluate({"points": part, **rows}, frozenset({"sdf"}))["sdf"].cpu())
-        distances: Float[np.ndarray, " n"] = torch.cat(values).double().numpy() / self.frame.scale
+        distances: Float[np.ndarray, " n"] = torch.cat(values).double().numpy() / frame.scale
         return distances
 
     def mesh(self, t: float | None = None, resolution: int | None = None, *, shape: str | None = None) -> Mesh:
@@ -117,7 +131,7 @@ class Run:
             raise UserError("the recipe has no [export] table, so no mesher")
         mesher: Mesher = self.scene.make(self.recipe.export.mesher)
         surface = mesher(self.view, resolution=resolution, inputs=self.inputs(t, shape))
-        return Mesh(self.frame.to_world(surface.vertices), surface.faces)
+        return Mesh(self.frame_of(shape).to_world(surface.vertices), surface.faces)
 
     def export(
         self, *, resolution: int | None = None, times: Sequence[float] = (), shape: str | None = None,

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
 from .hooks import hook_manager
-from .recipe.model import Recipe, dump
+from .recipe.model import FrameTable, Recipe, dump
 from .recipe.resolve import resolve
 from .recipe.source import Source, load
 from .recipe.toml_writer import dumps
 from .recipe.wiring import Plan, wire
-from .registry import Registry, discover, recipes_folder
+from .registry import Registry, discover
+from .shipped import find_recipe, shipped_recipes
 
 if TYPE_CHECKING:
     import pluggy
@@ -25,19 +26,6 @@ if TYPE_CHECKING:
     from .train.trainer import Trainer
 
 Say = Callable[[str], None]
-
-
-def find_recipe(name: str) -> Path | None:
-    """Return the file of a shipped recipe, by its name with or without ".toml"."""
-    file = recipes_folder() / f"{name.removesuffix('.toml')}.toml"
-    return file if file.is_file() and file.parent.resolve().is_relative_to(recipes_folder().resolve()) else None
-
-
-def shipped_recipes() -> list[str]:
-    """Return the names of the shipped recipes."""
-    folder = recipes_folder()
-    files = [*folder.glob("*.toml"), *folder.glob("*/*.toml")]
-    return sorted(str(f.relative_to(folder)).removesuffix(".toml") for f in files if f.name != "plugins.toml")
 
 
 @dataclass
@@ -91,19 +79,24 @@ def train(
         UserError: anything that the user can mend.
     """
     from .rundir import RunFolder, environment
+    from .transfer import origin_of, take_over
 
     checked = check(path, overrides, exclude)
     chosen = choose_device(device)
+    origin = None if start_from is None else origin_of(start_from)
     folder = RunFolder.new(checked.recipe.name, out)
+    if origin is not None and origin.frame is not None:
+        origin.frame.save(folder.frame)
+        table = FrameTable(fit="file", path=folder.frame.resolve())
+        checked.recipe = checked.recipe.model_copy(update={"frame": table})
+        say(f"the frame is that of {origin.folder.root}, in place of the recipe's [frame]")
     folder.recipe.write_text(dumps(dump(checked.recipe)), encoding="utf-8")
     folder.source.write_text(checked.source.text, encoding="utf-8")
     folder.write_json(folder.environment, environment(checked.registry, chosen))
     session = Session(checked, folder, chosen, say, watchers)
     trainer = session.build(after=None)
-    if start_from is not None:
-        from .transfer import take_over
-
-        take_over(trainer.scene, start_from, say)
+    if origin is not None:
+        take_over(trainer.scene, origin, say)
     session.describe(trainer)
     trainer.fit()
     return session.finish()
@@ -203,7 +196,9 @@ class Session:
         scene = trainer.scene
         scene.frame.save(self.folder.frame)
         shapes = {name: list(data.shapes) for name, data in scene.data.items() if data.shapes}
-        self.folder.write_json(self.folder.scene, {"bounds": scene.bounds.tolist(), "shapes": shapes})
+        frames = {name: [f.to_dict() for f in data.shape_frames] for name, data in scene.data.items() if data.shape_frames}
+        facts = {"bounds": scene.bounds.tolist(), "shapes": shapes, "shape_frames": frames}
+        self.folder.write_json(self.folder.scene, facts)
         for name, data in scene.data.items():
             for note in data.notes:
                 self.say(f"{name}: {note}")

@@ -135,13 +135,21 @@ class Frame:
 
     def save(self, path: str | Path) -> None:
         """Write the frame as JSON, atomically; `load` returns the same numbers bit for bit."""
-        document = {
-            "format": FORMAT,
-            "center": self.center.tolist(),
-            "scale": self.scale,
-            "rotation": self.rotation.tolist(),
-        }
-        write_file(path, (json.dumps(document, indent=2) + "\n").encode())
+        write_file(path, (json.dumps({"format": FORMAT, **self.to_dict()}, indent=2) + "\n").encode())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The frame as plain data; `from_dict` returns the same numbers bit for bit."""
+        return {"center": self.center.tolist(), "scale": self.scale, "rotation": self.rotation.tolist()}
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> "Frame":
+        """Take up what `to_dict` gave.
+
+        Raises:
+            UserError: a number is missing, or they make no valid frame.
+        """
+        scale = float(_read(document, "scale", ()))
+        return cls(center=_read(document, "center", (3,)), scale=scale, rotation=_read(document, "rotation", (3, 3)))
 
     @classmethod
     def load(cls, path: str | Path) -> "Frame":
@@ -160,10 +168,7 @@ class Frame:
         if document["format"] != FORMAT:
             raise UserError(f"{path} has frame format {document['format']!r}; this version reads format {FORMAT}.")
         try:
-            scale = float(_read(document, "scale", ()))
-            return cls(
-                center=_read(document, "center", (3,)), scale=scale, rotation=_read(document, "rotation", (3, 3))
-            )
+            return cls.from_dict(document)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
 

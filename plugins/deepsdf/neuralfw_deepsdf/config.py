@@ -86,7 +86,7 @@ class SdfSamplesConfig(DataConfig):
         items: int = Option(64, ge=1, description="shapes of a batch")
         points: int = Option(16384, ge=2, description="samples of each of them")
 
-    path: InputPath = Option(description="folder of samples (npz with pos and neg), meshes or point clouds")
+    path: InputPath = Option(description="folder of samples (npz with pos and neg), meshes or clouds; or one file")
     split: InputPath | None = Option(None, description="JSON file {dataset: {class: [instances]}}; default: all files")
     normalize: Literal["each", "none"] = Option(
         "each", description="bring each mesh or cloud into the unit sphere, radius 1/1.03; or take it as it lies"

@@ -38,7 +38,7 @@ class _Shape:
 class SdfSamples(Data):
     """Signed distances of a class of shapes, each in its own unit sphere; all are kept in memory.
 
-    `path` is a folder of DeepSDF's npz files (arrays `pos` and `neg` with rows x, y, z, sdf; normalised already, with
+    `path` is one file or a folder: of DeepSDF's npz files (arrays `pos` and `neg` with rows x, y, z, sdf; normalised already, with
     a file of the same name under `NormalizationParameters` where the shape's world is known), or of meshes and clouds,
     from which samples are made. A batch takes half of a shape's samples from outside and half from inside.
     """
@@ -84,8 +84,11 @@ def _listed(root: Path, split: Path | None) -> Iterator[tuple[str, Path]]:
     Raises:
         UserError: the folder, the split or a file that it names is missing or malformed, or there are no shapes.
     """
+    if root.is_file():
+        yield root.stem, root
+        return
     if not root.is_dir():
-        raise UserError(f"{root} is no folder: sdf_samples expects a folder of npz files, meshes or clouds")
+        raise UserError(f"{root} does not exist: sdf_samples opens a folder of npz files, meshes or clouds, or one file")
     if split is not None:
         yield from ((name, _file_of(root, name)) for name in _instances(split))
         return
