@@ -34,8 +34,8 @@ def _score(name: str, option: str) -> float | None:
     near = distance <= limit and distance < max(len(name), len(option), 1)
     begins = min(len(name), len(option)) >= _PREFIX_LENGTH and (name.startswith(option) or option.startswith(name))
     if begins:
-        return min(distance, _PREFIX_SCORE)
-    return distance if near or name == option else None
+        return min(float(distance), _PREFIX_SCORE)
+    return float(distance) if near or name == option else None
 
 
 def _tie_break(name: str, option: str) -> tuple[bool, bool, int]:

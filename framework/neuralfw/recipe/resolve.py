@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..config import options
 from ..registry import Registry
 from . import model as m
 from .faults import RecipeError
+from .references import check_references
 from .source import Source
 from .stages import Stages
 from .tables import Tables
+
+_COMPONENTS = {"data": "dataset|sampler", "fields": "field", "renderers": "renderer"}
 
 
 def resolve(source: Source, registry: Registry) -> tuple[m.Recipe, list[str]]:
@@ -30,19 +31,13 @@ def resolve(source: Source, registry: Registry) -> tuple[m.Recipe, list[str]]:
 
 
 def _recipe(tables: Tables) -> m.Recipe | None:
-    tree = dict(tables.source.tree)
-    data = tables.components(tree.pop("data", {}), "dataset|sampler", ("data",))
-    fields = tables.components(tree.pop("fields", {}), "field", ("fields",))
-    renderers = tables.components(tree.pop("renderers", {}), "renderer", ("renderers",))
-    for table, specs in (("data", data), ("fields", fields), ("renderers", renderers)):
-        tables.references(specs, (table,), data, fields)
-    stages = Stages(tables, data, fields, renderers).stages(tree.pop("stages", None))
-    tree.setdefault("export", {})
-    known = {*options(m.Recipe)} - {"data", "fields", "renderers", "stages"}
-    for key in [k for k in tree if k not in known]:
-        tables.unknown((key,), key, options(m.Recipe), "the recipe", "")
-        tree.pop(key)
-    tree.setdefault("name", Path(tables.source.files[0]).stem if tables.source.files else "recipe")
-    values = tables.values(m.Recipe, tree, (), skip=("data", "fields", "renderers", "stages"))
-    values.update(data=data, fields=fields, renderers=renderers, stages=tuple(s for s in stages if s))
-    return None if tables.faults else tables.build(m.Recipe, values, (), "the recipe")
+    tree = tables.spelt(tables.source.tree, options(m.Recipe), ())
+    for table, kinds in _COMPONENTS.items():
+        tables.components(tree.get(table, {}), kinds, table)
+    stages = Stages(tables).stages(tree["stages"]) if "stages" in tree else None
+    check_references(tables)
+    tree.setdefault("name", tables.source.files[0].stem)
+    if any(spec.config.wiring().provides.keys() & {"sdf"} for spec in tables.specs["fields"].values()):
+        tree.setdefault("export", {})
+    done = {**tables.specs, **({} if stages is None else {"stages": stages})}
+    return tables.validated(m.Recipe, tree, (), "", done)  # type: ignore[no-any-return]

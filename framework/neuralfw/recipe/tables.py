@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -12,12 +11,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from ..config import Ref, Slot, Spec, _InputPathMark, options
+from ..errors import UserError
+from ..manifest import Component
 from ..registry import Ambiguous, NotFound, Registry
-from ..schedules import SCHEDULES, Scheduled
+from ..schedules import SCHEDULES, Schedule, Scheduled
 from ..suggest import nearest
-from . import model as m
 from .faults import Fault
 from .source import Source
+from .words import choices, expected, found, types
 
 Place = tuple[str | int, ...]
 """Where something stands in a recipe's tree: keys and indices."""
@@ -35,222 +36,275 @@ def marker(info: FieldInfo, kind: type[Any]) -> Any:
     return None
 
 
-def _plain_types(annotation: Any) -> set[Any]:
-    if get_origin(annotation) is Annotated:
-        return _plain_types(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return set().union(*(_plain_types(a) for a in get_args(annotation)))
-    return {get_origin(annotation) or annotation}
-
-
-def _mistyped(annotation: Any, value: Any) -> str | None:
-    """Return what was expected where pydantic would quietly convert: text or a truth value for a number."""
-    types = _plain_types(annotation)
-    numeric = types & {int, float}
-    if isinstance(value, str) and numeric and not types & {str, Path}:
-        return f"expected {'a number' if float in types else 'an integer'}, found the text {value!r}"
-    if isinstance(value, bool) and numeric and bool not in types:
-        return f"expected {'a number' if float in types else 'an integer'}, found {str(value).lower()}"
-    return None
-
-
 class Tables:
-    """Resolves tables of one recipe, collecting faults and notes."""
+    """Resolves tables of one recipe, collecting faults and notes.
+
+    Attributes:
+        specs: the components resolved so far, by table ("data", "fields", "renderers") and name.
+        references: options that name a field or a data table, each with its place.
+        clocks: what schedules count, each with its place.
+    """
 
     def __init__(self, source: Source, registry: Registry) -> None:
         self.source, self.registry = source, registry
         self.faults: list[Fault] = [*source.faults]
         self.notes: list[str] = []
+        self.specs: dict[str, dict[str, Spec]] = {"data": {}, "fields": {}, "renderers": {}}
+        self.references: list[tuple[str, Ref, Place]] = []
+        self.clocks: list[tuple[str, Place]] = []
+        self._as_written: dict[Place, str] = {}
 
-    def fault(
-        self, path: Place, message: str, closest: Iterable[str] = (), allowed: Iterable[str] = (), hint: str = ""
-    ):
-        self.faults.append(Fault(self.source.origin(path), message, tuple(allowed), tuple(closest), hint))
+    # -- places --------------------------------------------------------------------------------------------------
 
-    def place(self, path: Place) -> str:
-        """Return a path in words, list entries by their name."""
+    def written(self, path: Place) -> Place:
+        """Return a place with its misspelt keys as they are written."""
+        return tuple(self._as_written.get(path[:depth], key) for depth, key in enumerate(path, 1))
+
+    def node(self, path: Place) -> Any:
+        """Return what stands at a place, or None."""
         node: Any = self.source.tree
-        words: list[str] = []
-        for key in path:
+        for key in self.written(path):
             try:
                 node = node[key]
             except (KeyError, IndexError, TypeError):
-                node = None
+                return None
+        return node
+
+    def names(self, table: str) -> list[str]:
+        """Return the names that a table of components holds, faulty ones too."""
+        node = self.node((table,))
+        return list(dict.fromkeys([*(node if isinstance(node, dict) else ()), *self.specs[table]]))
+
+    def called(self, path: Place) -> str:
+        """Return a place in words, list entries by their name."""
+        words: list[str] = []
+        for depth, key in enumerate(path, 1):
+            node = self.node(path[:depth])
             if isinstance(key, int) and isinstance(node, dict):
                 words.append(str(node.get("name", node.get("type", key))))
             else:
                 words.append(str(key))
         return ".".join(words)
 
-    def unknown(self, path: Place, key: str, allowed: Iterable[str], table: str, what: str) -> None:
-        allowed = list(allowed)
-        self.fault(
-            path,
-            f'{table} has no key "{key}"' + (f"          ({what})" if what else ""),
-            nearest(key, allowed),
-            allowed,
-        )
+    def _table(self, path: Place) -> str:
+        return f"[{self.called(path)}]" if path else "the recipe"
 
-    def table(self, cls: type[BaseModel], raw: Any, path: Place, what: str = "", skip: Sequence[str] = ()) -> Any:
+    def fault(
+        self, path: Place, message: str, closest: Iterable[str] = (), allowed: Iterable[str] = (), hint: str = "",
+        *, key: bool = False,
+    ) -> None:  # fmt: skip
+        """Note a fault of the value at a place, or of its key."""
+        find = self.source.origin if key else self.source.value_origin
+        self.faults.append(Fault(find(self.written(path)), message, tuple(allowed), tuple(closest), hint))
+
+    # -- tables and options --------------------------------------------------------------------------------------
+
+    def table(self, cls: type[BaseModel], raw: Any, path: Place, what: str = "") -> Any:
         """Validate a table against its model; a fault gives None."""
         if not isinstance(raw, dict):
-            self.fault(path, f"[{self.place(path)}] must be a table, found {kind_of(raw)}")
+            self.fault(path, f"{self.called(path)}: expected a table, found {found(raw)}")
             return None
-        before = len(self.faults)
-        known = [k for k in options(cls) if k not in skip]
-        for key in raw:
-            if key not in known:
-                self.unknown((*path, key), key, known, f"[{self.place(path)}]", what)
-        values = self.values(cls, {k: v for k, v in raw.items() if k in known}, path, skip)
-        return self.build(cls, values, path, what) if len(self.faults) == before else None
+        return self.validated(cls, self.spelt(raw, options(cls), path, what), path, what)
 
-    def values(
-        self, cls: type[BaseModel], raw: dict[str, Any], path: Place, skip: Sequence[str] = ()
-    ) -> dict[str, Any]:
-        """Resolve what pydantic cannot: components, schedules, nested tables, paths."""
-        values: dict[str, Any] = {}
+    def spelt(self, raw: Mapping[str, Any], known: Collection[str], path: Place, what: str = "") -> dict[str, Any]:
+        """Return the known keys of a table; a misspelt one is a fault, and is read as the key it was meant for."""
+        table = {key: value for key, value in raw.items() if key in known}
+        for key in [key for key in raw if key not in known]:
+            closest = nearest(key, known)
+            self.fault((*path, key), f'{self._table(path)} has no key "{key}"{_of(what)}', closest, known, key=True)
+            if closest and closest[0] not in table:
+                table[closest[0]] = raw[key]
+                self._as_written[(*path, closest[0])] = key
+        return table
+
+    def validated(
+        self, cls: type[BaseModel], table: Mapping[str, Any], path: Place, what: str = "",
+        done: Mapping[str, Any] | None = None,
+    ) -> Any:  # fmt: skip
+        """Validate a table whose keys are known; `done` holds options resolved before, None for a faulty one."""
+        before, done = len(self.faults), done or {}
+        values = dict(done)
         for key, info in options(cls).items():
             slot = marker(info, Slot)
-            if key in skip or (key not in raw and not (slot and slot.default)):
-                continue
-            here, value = (*path, key), raw.get(key, slot.default if slot else None)
-            nested = [t for t in _plain_types(info.annotation) if isinstance(t, type) and issubclass(t, m.Table)]
-            if slot:
-                if isinstance(value, dict) and slot.default:
-                    value = {"type": slot.default, **value}
-                value = self.component(slot.kinds, value, here)
-            elif marker(info, Scheduled) and not isinstance(value, int | float):
-                value = self.schedule(value, here)
-            elif nested:
-                value = self.table(nested[0], value, here)
-            elif marker(info, _InputPathMark) and isinstance(value, str):
-                value = self.source.base(here) / Path(value).expanduser()
-            elif text := _mistyped(info.annotation, value):
-                self.fault(here, f"{self.place(here)}: {text}")
-                continue
-            if value is not None:
-                self.bounds(marker(info, Scheduled), value, here)
-                values[key] = value
-        return values
-
-    def bounds(self, scheduled: Scheduled | None, value: Any, path: Place) -> None:
-        if scheduled is not None and not isinstance(value, bool):
-            try:
-                scheduled.check(value)
-            except ValueError as error:
-                self.fault(path, f"{self.place(path)}: {error}")
-
-    def build(self, cls: type[BaseModel], values: dict[str, Any], path: Place, what: str) -> Any:
+            if key not in done and (key in table or (slot and slot.default)):
+                values[key] = self.value(info, table.get(key), (*path, key))
         try:
-            return cls.model_validate(values)
+            built = cls.model_validate({k: v for k, v in values.items() if v is not None}, strict=True)
         except ValidationError as error:
-            for e in error.errors(include_url=False):
-                where = (*path, *(k for k in e["loc"] if (*path, k) != path))
-                self.fault(where, _say(e, self.place(path), what))
+            self._explain(error, cls, {*table, *done}, path, what)
             return None
+        return built if len(self.faults) == before and None not in done.values() else None
 
-    def schedule(self, raw: Any, path: Place) -> Any:
-        if not isinstance(raw, dict):
-            self.fault(path, f"{self.place(path)}: expected a number or a schedule, found {kind_of(raw)}")
-            return None
+    def value(self, info: FieldInfo, raw: Any, path: Place) -> Any:
+        """Resolve what pydantic cannot: components, schedules, nested tables, paths. A fault gives None."""
+        kinds, scheduled = types(info.annotation), marker(info, Scheduled)
+        models = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        if (slot := marker(info, Slot)) is not None:
+            return self._slot(slot, raw, path)
+        if isinstance(raw, dict) and (scheduled or models):
+            raw = self.schedule(raw, path) if scheduled else self.table(models[0], raw, path)
+        elif isinstance(raw, str) and Path in kinds:
+            raw = self._path(raw, path if marker(info, _InputPathMark) else None)
+        elif isinstance(raw, str) and (ref := marker(info, Ref)) is not None:
+            self.references.append((raw, ref, path))
+        elif isinstance(raw, float) and int in kinds and float not in kinds and raw.is_integer():
+            raw = int(raw)
+        elif isinstance(raw, list) and tuple in kinds:
+            raw = _as_tuple(raw)
+        if scheduled and isinstance(raw, int | float | Schedule) and not isinstance(raw, bool):
+            raw = raw if isinstance(raw, Schedule) else float(raw)
+            try:
+                scheduled.check(raw)
+            except ValueError as error:
+                self.fault(path, f"{self.called(path)}: {error}")
+        return raw
+
+    def _path(self, text: str, relative_to: Place | None) -> Path:
+        path = Path(text)
+        if text.startswith("~"):
+            return path.expanduser()
+        return path if relative_to is None else self.source.base(self.written(relative_to)) / path
+
+    def schedule(self, raw: dict[str, Any], path: Place) -> Schedule | None:
+        """Resolve a number written as a schedule."""
         kind = raw.get("type")
-        if kind not in SCHEDULES:
-            text = (
-                f"{self.place(path)}: no schedule {kind!r}" if kind else f"{self.place(path)}: a schedule needs a type"
-            )
-            self.fault((*path, "type") if kind else path, text, nearest(str(kind), SCHEDULES), SCHEDULES)
-            return None
-        return self.table(SCHEDULES[kind], raw, path, f"schedule {kind}")
+        if kind is None:
+            self.fault(path, f"{self.called(path)}: a schedule needs a type", (), SCHEDULES, key=True)
+        elif not isinstance(kind, str) or kind not in SCHEDULES:
+            text = f"{self.called(path)}: there is no schedule {kind!r}"
+            self.fault((*path, "type"), text, nearest(str(kind), SCHEDULES), SCHEDULES)
+        else:
+            if isinstance(clock := raw.get("clock"), str):
+                self.clocks.append((clock, (*path, "clock")))
+            return self.table(SCHEDULES[kind], raw, path, f"schedule {kind}")  # type: ignore[no-any-return]
+        return None
+
+    def _explain(
+        self, error: ValidationError, cls: type[BaseModel], given: Collection[str], path: Place, what: str
+    ) -> None:
+        """Put pydantic's errors into our words, one for each option."""
+        first = {e["loc"][:1]: e for e in reversed(error.errors(include_url=False))}
+        for loc, e in first.items():
+            if not loc:
+                self.fault(path, f"{self.called(path)}: {_reason(e)}", key=True)
+                continue
+            key, info = str(loc[0]), options(cls)[str(loc[0])]
+            if e["type"] != "missing" or len(e["loc"]) > 1:
+                self._wrong_value(e, info, (*path, *e["loc"]), (*path, key))
+            elif key not in given:
+                meaning = f": {info.description}" if info.description else ""
+                self.fault(path, f'{self._table(path)} lacks the key "{key}"{meaning}{_of(what)}', key=True)
+
+    def _wrong_value(self, error: Any, info: FieldInfo, place: Place, option: Place) -> None:
+        value, name = error["input"], self.called(option)
+        if (names := choices(info)) and isinstance(value, str):
+            self.fault(option, f'{name} cannot be "{value}"', nearest(value, names), names)
+            return
+        text = _reason(error) if error["type"] == "value_error" else f"expected {expected(info)}"
+        self.fault(option if self.node(place) is None else place, f"{name}: {text}, found {found(value)}")
 
     # -- components ----------------------------------------------------------------------------------------------
 
-    def components(self, raw: Any, kinds: str, path: Place) -> dict[str, Spec]:
+    def components(self, raw: Any, kinds: str, table: str) -> None:
+        """Resolve a table of components into `specs`."""
         if not isinstance(raw, dict):
-            self.fault(path, f"[{self.place(path)}] must be a table of components, found {kind_of(raw)}")
-            return {}
-        specs = {name: self.component(kinds, value, (*path, name)) for name, value in raw.items()}
-        return {name: spec for name, spec in specs.items() if spec is not None}
+            self.fault((table,), f"{table}: expected a table of components, found {found(raw)}")
+            return
+        for name, value in raw.items():
+            if (spec := self.component(kinds, value, (table, name))) is not None:
+                self.specs[table][name] = spec
 
-    def component(self, kinds: str, raw: Any, path: Place, envelope: Sequence[str] = ()) -> Spec | None:
-        """Find a component by its type and validate its options; keys of `envelope` belong to somebody else."""
+    def _slot(self, slot: Slot, raw: Any, path: Place) -> Spec | None:
+        if raw is None or (isinstance(raw, dict) and slot.default and "type" not in raw):
+            raw = {"type": slot.default, **(raw or {})}
+        return self.component(slot.kinds, raw, path)
+
+    def component(self, kinds: str, raw: Any, path: Place) -> Spec | None:
+        """Find a component by its type and validate its options."""
+        chosen = self.choose(kinds, raw, path)
+        return None if chosen is None else self.configured(*chosen, path)
+
+    def choose(self, kinds: str, raw: Any, path: Place) -> tuple[Component, dict[str, Any]] | None:
+        """Find a component by the type of its table; return it and its other keys."""
         raw = {"type": raw} if isinstance(raw, str) else raw
-        if not isinstance(raw, dict) or not isinstance(raw.get("type"), str):
-            what = "a table with a type" if isinstance(raw, dict) else f"a name or a table, found {kind_of(raw)}"
-            self.fault(path, f"[{self.place(path)}] must be a {kinds.replace('|', ' or ')}: {what}")
+        if not isinstance(raw, dict):
+            text = f"expected a {_either(kinds)}, as a name or a table, found {found(raw)}"
+            self.fault(path, f"{self.called(path)}: {text}")
             return None
-        found = self.find(kinds, raw["type"], (*path, "type") if "type" in self.node(path) else path)
-        if found is None:
+        raw = self._with_type(kinds, raw, path)
+        if not isinstance(name := raw.pop("type", None), str):
+            self.fault(path, f"[{self.called(path)}] needs a type: the name of a {_either(kinds)}", key=True)
             return None
-        config = self.registry.config(found)
-        own = {k: v for k, v in raw.items() if k != "type" and k not in envelope}
-        inherited = self.source.swapped.get(path, frozenset())
-        if lost := [k for k in own if k in inherited and k not in options(config)]:
-            self.notes.append(f"{self.place(path)} is now {found.full_name}, which has no {', '.join(lost)}: dropped")
-            own = {k: v for k, v in own.items() if k not in lost}
-        validated = self.table(config, own, path, found.full_name)
-        return None if validated is None else Spec(found.kind, found.full_name, validated, self.place(path))
+        component = self._find(kinds, name, (*path, "type"))
+        return None if component is None else (component, raw)
 
-    def node(self, path: Place) -> Mapping[str, Any]:
-        """Return the table at a place, empty where there is none."""
-        node: Any = self.source.tree
-        for key in path:
-            try:
-                node = node[key]
-            except (KeyError, IndexError, TypeError):
-                return {}
-        return node if isinstance(node, dict) else {}
+    def configured(
+        self, component: Component, table: dict[str, Any], path: Place, envelope: Collection[str] = ()
+    ) -> Spec | None:
+        """Validate a component's options, and keep in `table` the keys of `envelope`, which belong to somebody else."""
+        try:
+            config = self.registry.config(component)
+        except UserError as error:
+            reason, _, remedy = str(error).partition("\n")
+            self.fault((*path, "type"), reason, hint=remedy)
+            return None
+        inherited = self.source.swapped.get(self.written(path), frozenset())
+        known = [*options(config), *envelope]
+        if lost := [key for key in table if key in inherited and key not in known]:
+            text = f"is now {component.full_name}, which has no {', '.join(lost)}: dropped"
+            self.notes.append(f"{self.called(path)} {text}")
+        kept = {key: value for key, value in table.items() if key not in lost}
+        table.clear()
+        table.update(self.spelt(kept, known, path, component.full_name))
+        own = {key: table.pop(key) for key in options(config) if key in table and key not in envelope}
+        validated = self.validated(config, own, path, component.full_name)
+        return None if validated is None else Spec(component.kind, component.full_name, validated, self.called(path))
 
-    def find(self, kinds: str, name: str, path: Place) -> Any:
+    def _with_type(self, kinds: str, raw: dict[str, Any], path: Place) -> dict[str, Any]:
+        """Return a copy of a component's table; without a type, a key that looks like it and names one is taken."""
+        for key, value in raw.items() if "type" not in raw else ():
+            if nearest(key, ["type"]) and isinstance(value, str) and self._exists(kinds, value):
+                self.fault((*path, key), f'[{self.called(path)}] has no key "{key}"', ["type"], key=True)
+                self._as_written[(*path, "type")] = key
+                return {"type": value, **{k: v for k, v in raw.items() if k != key}}
+        return dict(raw)
+
+    def _exists(self, kinds: str, name: str) -> bool:
+        return any(name in (c.full_name, c.name) for kind in kinds.split("|") for c in self.registry.components(kind))
+
+    def _find(self, kinds: str, name: str, path: Place) -> Component | None:
         try:
             return self.registry.find(kinds, name)
         except NotFound as error:
-            hint = f"it comes with {error.plugin}: pip install {error.plugin}" if error.plugin else ""
-            text = f'no {kinds.replace("|", " or ")} "{name}"' + (" is installed" if error.plugin else "")
-            self.fault(path, text, error.closest, error.available, hint)
+            text = f'there is no {_either(kinds)} "{name}"'
+            self.fault(path, text, error.closest, error.available, self.remedy(error))
         except Ambiguous as error:
-            self.fault(path, str(error), error.full_names)
+            self.fault(path, f'several plugins bring a {_either(kinds)} "{name}"', (), error.full_names)
         return None
 
-    def references(
-        self, specs: Mapping[str, Spec], path: Place, data: Mapping[str, Spec], fields: Mapping[str, Spec]
-    ) -> None:
-        """Check that options which name a field or a data table name one that exists."""
-        for name, spec in specs.items():
-            for key, info in options(type(spec.config)).items():
-                ref, value = marker(info, Ref), getattr(spec.config, key)
-                if ref is None or value is None:
-                    continue
-                pool = data if ref.table == "data" else fields
-                self.reference(str(value), ref, pool, (*path, name, key))
-
-    def reference(self, value: str, ref: Ref, pool: Mapping[str, Spec], path: Place) -> None:
-        what = "data table" if ref.table == "data" else "field"
-        head = value.partition(".")[0]
-        if head not in pool:
-            self.fault(path, f'no {what} "{head}" in this recipe', nearest(head, pool), pool)
-        elif ref.role and (role := getattr(pool[head].config, "role", None)) != ref.role:
-            fit = [n for n, s in pool.items() if getattr(s.config, "role", None) == ref.role]
-            self.fault(path, f'field "{head}" is a {role} field; expected one of role {ref.role}', fit)
+    def remedy(self, error: NotFound) -> str:
+        """Say which plugin brings a component that was not found, or what its name stands for."""
+        broken = next((b for b in self.registry.broken if b.plugin == error.plugin), None)
+        if broken is not None:
+            text = f"it comes with {broken.plugin}, which is installed but cannot be used: {broken.reason}"
+            return f"{text}\n{broken.remedy}".rstrip()
+        if error.plugin:
+            return f"it comes with {error.plugin}: pip install {error.plugin}"
+        kinds = [c.kind for c in self.registry.components() if error.name in (c.full_name, c.name)]
+        return f'"{error.name}" is a {kinds[0]}' if kinds else ""
 
 
-def kind_of(value: Any) -> str:
-    """Say in words what sort of value was found."""
-    names = {bool: "a truth value", int: "an integer", float: "a number", str: "text", list: "a list", dict: "a table"}
-    return "nothing" if value is None else names.get(type(value), type(value).__name__)
+def _either(kinds: str) -> str:
+    return kinds.replace("|", " or ")
 
 
-def _say(error: Any, table: str, what: str) -> str:
-    """Put one of pydantic's errors into our words."""
-    key = ".".join(str(k) for k in error["loc"])
-    where = ".".join(p for p in (table, key) if p)
-    if error["type"] == "missing":
-        return f'[{table}] lacks the key "{key}"' + (f"          ({what})" if what else "")
-    text = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if error["type"] == "literal_error":
-        close = difflib.get_close_matches(
-            str(error["input"]), [t.strip("' ") for t in text.replace(" or ", ", ").split(",")], 1
-        )
-        return f"{where}: expected {text}, found {error['input']!r}" + (f"; closest: {close[0]}" if close else "")
-    if error["type"] == "value_error":
-        return f"{where}: {text}"
-    return f"{where}: expected {text[0].lower() + text[1:]}, found {error['input']!r}"
+def _of(what: str) -> str:
+    return f"          ({what})" if what else ""
+
+
+def _reason(error: Any) -> str:
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value
