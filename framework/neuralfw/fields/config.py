@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import model_validator
-
 from ..config import Adam, FieldConfig, Option, Ref, Slot, SparseAdam, Spec, Unit, Wiring
 
 
@@ -24,21 +22,16 @@ class MlpSdfConfig(FieldConfig):
     omega: float = Option(30.0, gt=0, description="frequency of sine")
     weight_norm: bool = Option(False, description="learn direction and length of each weight row apart")
     dropout: float = Option(0.0, ge=0, lt=1, description="share of units dropped while training")
-    radius: Annotated[float | None, Unit("scene units")] = Option(
-        0.5, gt=0, description="radius of the sphere the field starts as; leave out with sine: its own start"
+    start: Literal["sphere", "plain"] = Option(
+        "sphere", description="begin as a sphere (softplus and relu by their weights, others on top of one), or plainly"
     )
-    inside_out: bool = Option(False, description="start with the inside around the sphere, as for rooms")
+    radius: Annotated[float, Unit("scene units")] = Option(0.5, gt=0, description="radius of that sphere")
+    inside_out: bool = Option(False, description="begin with the inside around the sphere, as for rooms")
     features: int = Option(0, ge=0, description="feature channels beside the distance")
     time: Literal["raw"] | None = Option(None, description="how time enters: not at all, or as a coordinate")
     latent: Annotated[str | None, Ref("field", "latents")] = Option(None, description="field of latent codes")
     kernel: Literal["auto", "torch", "cpp"] = Option("auto", description="who does the elementwise passes on a CPU")
     precision: Literal["fp32", "bf16"] = Option("fp32", description="number format of the hidden layers")
-
-    @model_validator(mode="after")
-    def _start(self) -> MlpSdfConfig:
-        if self.activation not in ("softplus", "relu") and self.radius is not None and "radius" in self.model_fields_set:
-            raise ValueError(f"radius has no meaning for {self.activation}: only softplus and relu start as a sphere")
-        return self
 
     def inputs(self) -> tuple[str, ...]:
         """Return the quantities at which the field is evaluated."""

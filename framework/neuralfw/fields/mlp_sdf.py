@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -9,6 +11,26 @@ from torch import Tensor
 from ..components import Build, Encoder, Quantities, SdfField
 from ..nn.mlp import Mlp
 from .config import MlpSdfConfig
+
+
+@dataclass(frozen=True)
+class _Sphere:
+    """sign · (√(|x|² + ε²) - radius), ε a fifth of the radius: a sphere without the kink in its centre.
+
+    A network of sines starts without a side; on top of a sphere it keeps the outside positive far from the data.
+    """
+
+    radius: float
+    sign: float
+
+    def _length(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
+        return (x.square().sum(dim=1) + (0.2 * self.radius) ** 2).sqrt()
+
+    def value(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
+        return self.sign * (self._length(x) - self.radius)
+
+    def gradient(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        return self.sign * x / self._length(x)[:, None]
 
 
 class MlpSdf(SdfField):
@@ -34,8 +56,11 @@ class MlpSdf(SdfField):
             precision=config.precision,
             generator=build.generator,
         )
-        if config.radius is not None and config.activation in ("softplus", "relu"):
+        self._base: _Sphere | None = None
+        if config.start == "sphere" and config.activation in ("softplus", "relu"):
             self.mlp.geometric_init(config.radius, inside_out=config.inside_out, coordinates=self.encoder.coordinates)
+        elif config.start == "sphere":
+            self._base = _Sphere(config.radius, -1.0 if config.inside_out else 1.0)
 
     def forward(
         self,
@@ -46,13 +71,15 @@ class MlpSdf(SdfField):
     ) -> Quantities:
         code = self.encoder(x)
         h = torch.cat([code, *([] if t is None else [t[:, None]]), *([] if z is None else [z])], dim=1)
+        base = self._base.value(x) if self._base else 0.0
         if not want & {"sdf_gradient", "sdf_time_derivative"}:
             out = self.mlp(h)
-            return {"sdf": out[:, 0], "feature": out[:, 1:]}
+            return {"sdf": out[:, 0] + base, "feature": out[:, 1:]}
         out, g = self.mlp.value_and_pullback(h)
-        quantities = {"sdf": out[:, 0], "feature": out[:, 1:]}
+        quantities = {"sdf": out[:, 0] + base, "feature": out[:, 1:]}
         if "sdf_gradient" in want:
-            quantities["sdf_gradient"] = self.encoder.pullback(x, g[:, : code.shape[1]])
+            gradient = self.encoder.pullback(x, g[:, : code.shape[1]])
+            quantities["sdf_gradient"] = gradient + self._base.gradient(x) if self._base else gradient
         if "sdf_time_derivative" in want:
             quantities["sdf_time_derivative"] = g[:, code.shape[1]]
         return quantities
