@@ -38,7 +38,8 @@ class NearPointsConfig(DataConfig):
     """Options of `near_points`."""
 
     data: Annotated[str, Ref("data")] = Option("points", description="data table that holds the points")
-    batch: int = Option(16384, ge=1, description="samples near the points in a batch")
+    batch: int = Option(16384, ge=1, description="most samples near the points in a batch")
+    per_point: float = Option(1.0, gt=0, description="samples near the points in a batch, as a multiple of their number")
     neighbors: int = Option(50, ge=1, description="the spread of a point is its distance to this neighbour")
     spread: float = Option(1.0, gt=0, description="multiple of that distance taken as standard deviation")
     far: float = Option(0.125, ge=0, description="far samples, as a share of the near ones")
@@ -47,6 +48,9 @@ class NearPointsConfig(DataConfig):
         1.1, gt=0, description="half the edge of the box about the origin, or the standard deviation"
     )
     nearest: bool = Option(False, description="also give the nearest of the points and its distance")
+
+    def batch_size(self, draw: BaseModel) -> int:
+        return self.batch + round(self.batch * self.far)
 
     def sets(self) -> Mapping[str, tuple[str, ...]]:
         return {"train": ("points", "nearest", "distance") if self.nearest else ("points",)}

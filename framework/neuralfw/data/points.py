@@ -101,12 +101,13 @@ class NearPoints(Data):
         self._tree = cKDTree(self._points.numpy())
         distance, _ = self._tree.query(self._points.numpy(), k=[config.neighbors + 1], workers=-1)
         self._spread = torch.from_numpy(distance).float() * config.spread
+        self._near = max(1, min(config.batch, round(config.per_point * len(self._points))))
 
     def batches(self, set_name: str, draw: Any) -> int:
-        return max(1, round(len(self._points) / self._config.batch))
+        return max(1, round(len(self._points) / self._near))
 
     def sample(self, request: Draw) -> Quantities:
-        count, generator = self._config.batch, request.generator
+        count, generator = self._near, request.generator
         chosen = torch.randint(len(self._points), (count,), generator=generator)
         near = self._points[chosen] + torch.randn(count, 3, generator=generator) * self._spread[chosen]
         points = torch.cat([near, self._far(round(count * self._config.far), generator)])
