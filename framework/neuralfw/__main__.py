@@ -1,0 +1,5 @@
+"""`python -m neuralfw`."""
+
+from .cli import main
+
+main()

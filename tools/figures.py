@@ -1,0 +1,154 @@
+"""Runs every figure of tools/figures.toml that is not done yet, and writes the table into its page.
+
+A figure is a recipe run on real data (over seeds) or a benchmark, a measure, and a bound. Results lie in figures/, one
+folder a figure; a figure is done again only when its entry changed. An interrupted run is resumed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "figures"
+SHARED = Path(os.environ.get("NEURALFW_SHARED_DATA", ROOT / "../shared/data")).resolve()
+START, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+def neuralfw(*arguments: str) -> None:
+    """Run the command line; a failure ends the figure."""
+    subprocess.run([sys.executable, "-m", "neuralfw", *arguments], check=True, cwd=ROOT)
+
+
+def train(figure: dict[str, Any], seed: int, folder: Path) -> None:
+    """Train one seed into a folder, or go on where it was interrupted."""
+    if (folder / "meshes/mesh.ply").exists():
+        return
+    if (folder / "checkpoints/latest").exists():
+        neuralfw("resume", str(folder))
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    settings = [f"seed={seed}", *(s.format(shared=SHARED) for s in figure.get("set", []))]
+    neuralfw("run", figure["recipe"], "--out", str(folder), *(f"--set={s}" for s in settings))
+
+
+def protocol(run: Path, figure: dict[str, Any]) -> float:
+    """A figure of a named protocol against the reference mesh."""
+    name, key = figure["protocol"], figure["key"]
+    neuralfw("eval", str(run), "--protocol", name, "--reference", figure["reference"].format(shared=SHARED))
+    return float(json.loads((run / f"eval/{name}.json").read_text())["metrics"][key]["value"])
+
+
+def radius_error(run: Path, figure: dict[str, Any]) -> float:
+    """Largest deviation of the mesh's vertices from the unit sphere about the origin."""
+    from neuralfw.geometry import read_mesh
+
+    radii = np.linalg.norm(read_mesh(run / "meshes/mesh.ply").vertices, axis=1)
+    return float(np.abs(radii - 1.0).max())
+
+
+def coverage(run: Path, figure: dict[str, Any]) -> float:
+    """Share of the raw input points within 1 % of their diagonal of the mesh, both in world coordinates."""
+    from neuralfw.geometry import clean, point_to_mesh_distance, read_mesh, read_point_cloud
+
+    points = clean(read_point_cloud(figure["points"].format(shared=SHARED))).points
+    distance = point_to_mesh_distance(points, read_mesh(run / "meshes/mesh.ply"))
+    diagonal = np.linalg.norm(points.max(axis=0) - points.min(axis=0))
+    return float((distance <= 0.01 * diagonal).mean())
+
+
+MEASURES: dict[str, Callable[[Path, dict[str, Any]], float]] = {
+    "protocol": protocol,
+    "radius_error": radius_error,
+    "coverage": coverage,
+}
+
+
+def seconds(run: Path) -> float:
+    """Training time of a run, over all its sittings."""
+    return max(float(json.loads(line).get("seconds", 0.0)) for line in (run / "metrics.jsonl").read_text().splitlines())
+
+
+def reach(figure: dict[str, Any]) -> dict[str, Any]:
+    """Run a figure over its seeds and return what was reached."""
+    folder = RESULTS / figure["name"]
+    values, times = [], []
+    for seed in figure.get("seeds", [0]):
+        run = folder / f"seed-{seed}"
+        train(figure, seed, run)
+        values.append(MEASURES[figure["measure"]](run, figure))
+        times.append(seconds(run))
+    return {"value": statistics.fmean(values), "values": values, "minutes": max(times) / 60.0}
+
+
+def key(figure: dict[str, Any]) -> str:
+    """Digest of all that decides a figure: its entry and the recipe's text."""
+    recipe = (ROOT / "recipes" / f"{figure['recipe']}.toml").read_text()
+    return hashlib.sha256((json.dumps(figure, sort_keys=True) + recipe).encode()).hexdigest()
+
+
+def done(figure: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a finished figure's result; what an older entry left behind is removed."""
+    folder = RESULTS / figure["name"]
+    stamp = folder / "key"
+    if stamp.exists() and stamp.read_text() != key(figure):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(key(figure))
+    result = folder / "result.json"
+    return json.loads(result.read_text()) if result.exists() else None
+
+
+def row(figure: dict[str, Any], result: dict[str, Any]) -> str:
+    """Return a line of the table."""
+    value, bound, lower = result["value"], figure.get("bound"), figure.get("better", "lower") == "lower"
+    seeds = ", ".join(f"{v:.4g}" for v in result["values"]) if len(result["values"]) > 1 else ""
+    held = "" if bound is None else "yes" if (value <= bound if lower else value >= bound) else "**no**"
+    wanted = "" if bound is None else f"{'≤' if lower else '≥'} {bound:g}"
+    time = f"{result['minutes']:.1f}" + (f" (≤ {figure['minutes']})" if "minutes" in figure else "")
+    command = f"`{figure['recipe']}`"
+    return f"| {figure['text']} | {command} | {value:.4g} | {seeds} | {wanted} | {held} | {time} |"
+
+
+def write_table(page: Path, rows: list[str]) -> None:
+    """Put the table between its marks in a page."""
+    head = "| figure | recipe | reached | by seed | bound | held | minutes |\n|---|---|---|---|---|---|---|\n"
+    text = page.read_text(encoding="utf-8")
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{START}\n{head}{chr(10).join(rows)}\n{END}{after}", encoding="utf-8")
+
+
+def main() -> None:
+    """Run what is missing, or only write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="only these figures")
+    parser.add_argument("--table", action="store_true", help="run nothing, write the table of what is done")
+    arguments = parser.parse_args()
+    for page, figures in tomllib.loads((ROOT / "tools/figures.toml").read_text()).items():
+        rows = []
+        for figure in figures:
+            result = done(figure)
+            wanted = not arguments.names or figure["name"] in arguments.names
+            if result is None and wanted and not arguments.table:
+                result = reach(figure)
+                (RESULTS / figure["name"] / "result.json").write_text(json.dumps(result, indent=2))
+            if result is not None:
+                rows.append(row(figure, result))
+        write_table(ROOT / page, rows)
+
+
+if __name__ == "__main__":
+    main()
