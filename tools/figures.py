@@ -1,6 +1,6 @@
 """Runs every figure of tools/figures.toml that is not done yet, and writes the table into its page.
 
-A figure is a recipe run on real data (over seeds) or a benchmark, a measure, and a bound. Results lie in figures/, one
+A figure is a recipe run on real data (over seeds), a measure, and a bound; `runs_of` measures another figure's runs. Results lie in figures/, one
 folder a figure; a figure is done again only when its entry changed. An interrupted run is resumed.
 """
 
@@ -83,7 +83,7 @@ def seconds(run: Path) -> float:
 
 def reach(figure: dict[str, Any]) -> dict[str, Any]:
     """Run a figure over its seeds and return what was reached."""
-    folder = RESULTS / figure["name"]
+    folder = RESULTS / figure.get("runs_of", figure["name"])
     values, times = [], []
     for seed in figure.get("seeds", [0]):
         run = folder / f"seed-{seed}"
