@@ -41,6 +41,7 @@ class Wiring:
         needs: quantities that must be predicted: by fields for a renderer, by the pass for a loss. A trailing "?"
             marks an optional one.
         observes: quantities that the batch must hold.
+        supplies: coordinates at which a renderer evaluates fields of its own choice, such as points along rays.
         provides: each quantity given, with what it needs in turn.
         requires: facts that fields must have, as "role:capability"; their absence is refused.
         advises: the same, their absence being only unwise: a printed warning.
@@ -48,6 +49,7 @@ class Wiring:
 
     needs: tuple[str, ...] = ()
     observes: tuple[str, ...] = ()
+    supplies: tuple[str, ...] = ()
     provides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     advises: tuple[str, ...] = ()

@@ -1,8 +1,9 @@
-"""The verb: check."""
+"""The verb check."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -10,11 +11,99 @@ from . import options as o
 from .app import app
 from .tables import columns, write, write_json
 
+if TYPE_CHECKING:
+    from ..estimate import Estimate
+    from ..session import Checked
+
 
 @app.command()
-def check(recipe: o.Recipe, overrides: o.Overrides = None, exclude: o.Excluded = None) -> None:
-    """Find every fault of a recipe without running it, and print its wiring."""
+def check(
+    recipe: o.Recipe, overrides: o.Overrides = None, exclude: o.Excluded = None, as_json: o.AsJson = False
+) -> None:
+    """Find every fault of a recipe without running it; print its wiring, parameters and memory. Absent data is a note."""
+    from ..recipe.faults import RecipeError
     from ..session import check
 
-    checked = check(recipe, overrides or (), exclude or ())
-    write([f"{checked.recipe.name}: no fault", *checked.notes])
+    try:
+        checked = check(recipe, overrides or (), exclude or ())
+    except RecipeError as error:
+        if not as_json:
+            raise
+        write_json({"faults": [_fault(fault) for fault in error.faults]})
+        raise typer.Exit(2) from None
+
+    from ..estimate import estimate
+
+    size = estimate(checked)
+    notes = [*checked.notes, *absent_data(checked), *size.notes]
+    if as_json:
+        write_json({"faults": [], **_facts(checked, size, notes)})
+    else:
+        write(_text(checked, size, notes))
+
+
+def _fault(fault: Any) -> dict[str, Any]:
+    origin = fault.origin
+    place = {"file": str(origin.file) if origin.file else None, "line": origin.line, "column": origin.column}
+    return {**place, "message": fault.message, "closest": [*fault.closest], "allowed": [*fault.allowed], "hint": fault.hint}
+
+
+def absent_data(checked: Checked) -> Iterator[str]:
+    """Yield a note for each file or folder that the recipe's data name and that does not exist."""
+    from ..config import InputPath, options
+
+    for name, spec in checked.recipe.data.items():
+        for key, info in options(type(spec.config)).items():
+            path = getattr(spec.config, key)
+            if InputPath.__metadata__[0] in info.metadata and path is not None and not path.exists():
+                yield f"data.{name}.{key}: {path} does not exist yet"
+
+
+def _text(checked: Checked, size: Estimate, notes: list[str]) -> Iterator[str]:
+    from .picture import picture
+
+    recipe = checked.recipe
+    yield f"{recipe.name}: {recipe.summary}" if recipe.summary else recipe.name
+    yield " extends ".join(str(file) for file in checked.source.files)
+    yield ""
+    yield from picture(checked)
+    yield "parameters"
+    rows = [(n, f"{c:,}", f"for each item of {size.per_item[n]}" if n in size.per_item else "") for n, c in size.parameters.items()]
+    yield from columns(rows, "  ")
+    yield ""
+    yield f"memory beside torch and the data: about {mebibytes(size.peak)}"
+    steps = [(f"a step of stage {n}, at most", mebibytes(s)) for n, s in size.step.items() if s is not None]
+    yield from columns([("parameters, gradients, optimiser", mebibytes(size.state)), *steps], "  ")
+    if notes:
+        yield ""
+        yield from (f"note: {note}" for note in notes)
+
+
+def mebibytes(count: int) -> str:
+    """Return a number of bytes in MiB."""
+    size = count / 2**20
+    return f"{size:,.0f} MiB" if size >= 10 else f"{size:.2g} MiB"
+
+
+def _facts(checked: Checked, size: Estimate, notes: list[str]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from ..reach import reaches
+
+    stages = {}
+    for reach in reaches(checked):
+        stage, plan = reach.stage, reach.plan
+        passes = {
+            name: {
+                "data": stage.passes[name].data,
+                "renderer": stage.passes[name].renderer,
+                "fields": dict(p.roles),
+                "observed": sorted(p.observed),
+                "predicted": sorted(p.want),
+            }
+            for name, p in plan.passes.items()
+        }
+        losses = {t.name: {"type": t.loss.name, "on": [*t.on]} for t in stage.losses}
+        trained = reach.trained_by()
+        stages[stage.name] = {"steps": stage.steps, "passes": passes, "losses": losses, "trained_by": trained}
+    return {"name": checked.recipe.name, "stages": stages, **asdict(size), "peak": size.peak, "notes": notes}

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..config import DataConfig, FieldConfig, Spec, Wiring
+from ..config import DataConfig, Ref, Wiring, options
 from ..registry import Registry
 from ..suggest import nearest
 from . import model as m
-from .faults import Fault, RecipeError
+from .faults import RecipeError
 from .source import Source
+from .supply import Provided, Supply, lacks, required, taken
+from .tables import Place, marker
+from .words import listed
 
 
 @dataclass(frozen=True)
@@ -55,205 +58,262 @@ def wire(recipe: m.Recipe, source: Source, registry: Registry) -> Plan:
     Raises:
         RecipeError: naming each quantity that is missing, and which components would bring it.
     """
-    plan, faults = Plan(), []
-    for index, stage in enumerate(recipe.stages):
-        wirer = _StageWirer(recipe, stage, ("stages", index), source, registry, plan.warnings)
-        plan.stages.append(wirer.wire())
-        faults += wirer.faults
-    if faults:
-        raise RecipeError(faults)
-    return plan
+    supply = Supply(recipe, source, registry)
+    stages = [_StageWirer(supply, stage, ("stages", index)).wire() for index, stage in enumerate(recipe.stages)]
+    supply.check_export()
+    if supply.faults:
+        raise RecipeError(supply.faults)
+    return Plan(stages, [*dict.fromkeys(supply.warnings)])
 
 
-def gaps(need: str, fields: Mapping[str, tuple[str, ...]], observed: frozenset[str]) -> set[str]:
-    """Return the first causes for which a quantity cannot be had from the batch and the fields; empty if it can."""
+@dataclass
+class _Pass:
+    """A pass that is being wired: its table, place and renderer beside what will be its plan."""
 
-    def lacks(quantity: str, asked: frozenset[str]) -> set[str]:
-        if quantity not in fields or quantity in asked:
-            return {quantity}
-        inner = [n for n in fields[quantity] if not n.endswith("?") and n not in observed]
-        return set().union(*(lacks(n, asked | {quantity}) for n in inner))
+    name: str
+    table: m.Pass
+    path: Place
+    renderer: Wiring
+    roles: Mapping[str, str]
+    given: Provided
+    observed: frozenset[str]
+    inputs: frozenset[str]
+    source: _Pass | None
+    want: set[str] = field(default_factory=set)
 
-    return set() if need in observed else lacks(need, frozenset())
+    @property
+    def predicted(self) -> frozenset[str]:
+        return frozenset(q for q in self.renderer.provides if not self.lacks(self.renderer.provides[q]))
 
+    def lacks(self, needs: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Say what is missing for field quantities, each with those that ask for it."""
+        missing: dict[str, tuple[str, ...]] = {}
+        for need in required(needs):
+            missing |= lacks(need, self.given, self.inputs)
+        return missing
 
-def output_gaps(
-    quantity: str, renderer: Wiring, fields: Mapping[str, tuple[str, ...]], observed: frozenset[str]
-) -> set[str]:
-    """The same for an output of a renderer, whose needs come from the batch and the fields."""
-    if quantity not in renderer.provides:
-        return {quantity}
-    needs = [n for n in renderer.provides[quantity] if not n.endswith("?")]
-    return set().union(*(gaps(n, fields, observed) for n in needs))
+    @property
+    def supplier(self) -> str:
+        """What the batch comes from, in words."""
+        if self.source is not None:
+            return f'pass "{self.source.name}"'
+        return f'pass "{self.name}" has no data, so it' if self.table.data is None else f'data "{self.table.data}"'
+
+    def plan(self) -> PassPlan:
+        source = None if self.source is None else self.source.name
+        return PassPlan(self.name, self.roles, self.observed, self.predicted, frozenset(self.want), source)
 
 
 class _StageWirer:
-    def __init__(
-        self, recipe: m.Recipe, stage: m.Stage, path: tuple[str | int, ...], source: Source, registry: Registry,
-        warnings: list[str],
-    ) -> None:  # fmt: skip
-        self.recipe, self.stage, self.path = recipe, stage, path
-        self.source, self.registry, self.warnings = source, registry, warnings
-        self.faults: list[Fault] = []
-        self.want: dict[str, set[str]] = {name: set() for name in stage.passes}
-
-    def fault(self, path: tuple[str | int, ...], message: str, closest: Iterable[str] = (), hint: str = "") -> None:
-        self.faults.append(Fault(self.source.origin(path), message, (), tuple(closest), hint))
+    def __init__(self, supply: Supply, stage: m.Stage, path: Place) -> None:
+        self.supply, self.stage, self.path = supply, stage, path
+        self.recipe = supply.recipe
+        self.passes: dict[str, _Pass] = {}
+        self.missing: dict[tuple[str, str], dict[str, list[str]]] = {}
 
     def wire(self) -> StagePlan:
-        plans: dict[str, PassPlan] = {}
-        for name in self.order():
-            plans[name] = self.one_pass(name, plans)
+        for name in self._order():
+            self.passes[name] = self._pass(name)
         for index, term in enumerate(self.stage.losses):
-            self.term(term, (*self.path, "losses", index), plans)
-        for name in reversed(plans):
-            self.ask_source(plans[name], plans)
-        self.note_idle(plans)
-        wanted = {n: PassPlan(p.name, p.roles, p.observed, p.predicted, frozenset(self.want[n]), p.source) for n, p in plans.items()}
-        return StagePlan(self.stage.name, wanted)
+            self._term(term, (*self.path, "losses", index))
+        used = self._serve_update()
+        for active in reversed(self.passes.values()):
+            self._ask_source(active)
+        self._tell_missing()
+        self._note_idle(used)
+        return StagePlan(self.stage.name, {name: active.plan() for name, active in self.passes.items()})
 
-    def order(self) -> list[str]:
+    # -- passes --------------------------------------------------------------------------------------------------
+
+    def _order(self) -> list[str]:
         """Return the passes so that each comes after the one it reads."""
         done: list[str] = []
         pending = dict(self.stage.passes)
         while pending:
             ready = [n for n, p in pending.items() if p.data not in pending or p.data == n]
             if not ready:
-                names = " and ".join(pending)
-                self.fault((*self.path, "passes"), f"passes {names} read each other in a circle")
+                circle = _circle({name: str(p.data) for name, p in pending.items()})
+                text = f"passes {listed(circle)} read each other in a circle"
+                self.supply.fault((*self.path, "passes", circle[0], "data"), text)
                 return done
             done += ready
             pending = {n: p for n, p in pending.items() if n not in ready}
         return done
 
-    def one_pass(self, name: str, plans: Mapping[str, PassPlan]) -> PassPlan:
+    def _pass(self, name: str) -> _Pass:
         table, path = self.stage.passes[name], (*self.path, "passes", name)
-        source = table.data if table.data in plans else None
-        observed = self.observed(table, plans)
-        roles = self.roles(table)
-        renderer = self.recipe.renderers[table.renderer].config.wiring()
-        fields = self.field_quantities(roles)
-        for quantity in renderer.observes:
-            if not quantity.endswith("?") and quantity not in observed:
-                who = f'data "{table.data}"' if table.data else "a pass without data"
-                self.fault(path, f'renderer "{table.renderer}" observes {quantity}, which {who} does not give', (),
-                           self.providers("dataset|sampler", quantity))  # fmt: skip
-        for need in renderer.needs:
-            if not need.endswith("?") and (lacking := gaps(need, fields, observed)):
-                self.missing(path, f'renderer "{table.renderer}"', need, lacking)
-        self.capabilities(renderer, f'renderer "{table.renderer}"', roles, (*path, "renderer"))
-        predicted = frozenset(q for q in renderer.provides if not output_gaps(q, renderer, fields, observed))
-        return PassPlan(name, roles, observed, predicted, frozenset(), source)
+        source = self.passes.get(table.data or "") if table.data != name else None
+        observed = self._observed(table, source)
+        roles = self.supply.roles(table.fields)
+        spec = self.recipe.renderers[table.renderer]
+        wiring, given = spec.config.wiring(), self.supply.given(roles)
+        inputs = (observed & self.supply.coordinates) | {*wiring.supplies}
+        active = _Pass(name, table, path, wiring, roles, given, observed, inputs, source)
+        who = f'renderer "{table.renderer}"'
+        for quantity in required(wiring.observes):
+            if quantity not in observed:
+                self._miss(active, quantity, who)
+        self._require(active, wiring.needs, who)
+        self.supply.check_capabilities(wiring, who, roles, (*path, "renderer"))
+        if source is not None and table.repeat > source.table.repeat:
+            text = f'"{name}" is drawn {table.repeat} times a step, but "{source.name}", which it reads, only'
+            self.supply.fault((*path, "repeat"), f"{text} {source.table.repeat}")
+        return active
 
-    def observed(self, table: m.Pass, plans: Mapping[str, PassPlan]) -> frozenset[str]:
+    def _observed(self, table: m.Pass, source: _Pass | None) -> frozenset[str]:
         fixed = {"time"} if table.time is not None else set()
+        if source is not None:
+            return source.observed | source.predicted | fixed
         if table.data is None:
             return frozenset(fixed)
-        if table.data in plans:
-            read = plans[table.data]
-            return read.observed | read.predicted | fixed
-        head, _, chosen = table.data.partition(".")
-        config = self.recipe.data[head].config
+        name, _, chosen = table.data.partition(".")
+        config = self.recipe.data[name].config
         assert isinstance(config, DataConfig)
         sets = config.sets()
         return frozenset(sets[chosen] if chosen else next(iter(sets.values()))) | fixed
 
-    def roles(self, table: m.Pass) -> dict[str, str]:
-        """Return which field plays each role: named by the pass, the only one, or the one called like its role."""
-        roles: dict[str, list[str]] = {}
-        for name, spec in self.recipe.fields.items():
-            assert isinstance(spec.config, FieldConfig)
-            roles.setdefault(spec.config.role, []).append(name)
-        chosen = {r: names[0] if len(names) == 1 else r for r, names in roles.items() if len(names) == 1 or r in names}
-        return {**chosen, **table.fields}
+    def _ask_source(self, reader: _Pass) -> None:
+        """Make the passes that are read predict what the reader takes from them."""
+        wiring = reader.renderer
+        needs = [*wiring.needs, *(need for quantity in reader.want for need in wiring.provides[quantity])]
+        asked = taken(needs, reader.given, reader.inputs) - {*wiring.supplies}
+        asked |= {q.removesuffix("?") for q in wiring.observes}
+        for term in self.stage.losses:
+            if reader.name in term.on:
+                asked |= {q.removesuffix("?") for q in term.loss.config.wiring().observes}
+        source = reader.source
+        while source is not None:
+            source.want |= asked & source.predicted
+            asked, source = asked - source.predicted, source.source
 
-    def field_quantities(self, roles: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-        """Return what the fields of a pass give, each with what it needs."""
-        given: dict[str, tuple[str, ...]] = {}
-        for name in roles.values():
-            given.update(self.recipe.fields[name].config.wiring().provides)
-        return given
+    # -- losses and the update -----------------------------------------------------------------------------------
 
-    def term(self, term: m.Term, path: tuple[str | int, ...], plans: Mapping[str, PassPlan]) -> None:
-        wiring = term.loss.config.wiring()
-        for target in term.on:
-            if target in plans:
-                self.term_on_pass(term, wiring, plans[target], path)
-            else:
-                spec = self.renderer_or_field(target)
-                given = spec.config.wiring().provides if spec else {}
-                for need in wiring.needs:
-                    if not need.endswith("?") and (need not in given or given[need]):
-                        self.fault(path, f'loss "{term.name}" needs {need}, which {target} alone does not give')
+    def _term(self, term: m.Term, path: Place) -> None:
+        for target in term.to or ():
+            if not any(_overlap(target, trained) for trained in self.stage.train):
+                text = f'loss "{term.name}" sends its gradient to "{target}", which this stage does not train'
+                self.supply.fault((*path, "to"), text, nearest(target, self.stage.train), self.stage.train)
+        on_passes = [target for target in term.on if target in self.stage.passes]
+        if not on_passes and len(term.on) == 1:
+            self._term_on_field(term, term.on[0], path)
+        elif len(on_passes) < len(term.on):
+            self.supply.fault((*path, "on"), "a loss is on passes, or on one field alone")
+        for target in on_passes:
+            if target in self.passes:
+                self._term_on_pass(term, self.passes[target], path)
 
-    def renderer_or_field(self, target: str) -> Spec | None:
+    def _term_on_field(self, term: m.Term, target: str, path: Place) -> None:
         head, _, rest = target.partition(".")
-        return self.recipe.renderers.get(rest) if head == "renderers" else self.recipe.fields.get(head)
+        spec = self.recipe.renderers[rest] if head == "renderers" else self.recipe.fields[target]
+        wiring, given = term.loss.config.wiring(), spec.config.wiring().provides
+        for need in required(wiring.needs):
+            if need not in given or [*required(given[need])]:
+                text = f'loss "{term.name}" needs {need}, which "{target}" ({spec.name}) does not give by itself'
+                self.supply.fault((*path, "on"), text, hint="put the loss on a pass" if need in given else "")
+        for quantity in required(wiring.observes):
+            text = f'loss "{term.name}" compares with {quantity} of data, so it must be on a pass'
+            self.supply.fault((*path, "on"), text, (), self.stage.passes)
+        if head != "renderers":
+            self.supply.check_capabilities(wiring, f'loss "{term.name}"', {self.supply.role_of(target): target}, path)
 
-    def term_on_pass(self, term: m.Term, wiring: Wiring, plan: PassPlan, path: tuple[str | int, ...]) -> None:
-        table = self.stage.passes[plan.name]
+    def _term_on_pass(self, term: m.Term, active: _Pass, path: Place) -> None:
+        wiring, who = term.loss.config.wiring(), f'loss "{term.name}"'
+        active.want |= {q for need in wiring.needs if (q := need.removesuffix("?")) in active.predicted}
+        for need in required(wiring.needs):
+            if need in active.renderer.provides:
+                self._require(active, active.renderer.provides[need], who)
+            else:
+                known = self.supply.registry.quantities()
+                renderer = f'renderer "{active.table.renderer}" of pass "{active.name}"'
+                text = f"{who} needs {need}, which {renderer} does not give"
+                closest = () if need in known else nearest(need, known)
+                self.supply.fault((*path, "on"), text, closest, hint=self.supply.givers("renderer", need))
+        for quantity in required(wiring.observes):
+            if quantity not in active.observed:
+                text = f"{who} compares with {quantity}, which {active.supplier} does not give"
+                self.supply.fault((*path, "on"), text, hint=self._other_data(active, quantity))
+        self.supply.check_capabilities(wiring, who, active.roles, (*path, "type"))
+
+    def _serve_update(self) -> set[str]:
+        """Ask passes for what the update needs; return the passes that give something of it."""
+        spec, path = self.stage.update, (*self.path, "update")
+        wiring, serving = spec.config.wiring(), set[str]()
         for need in wiring.needs:
             quantity = need.removesuffix("?")
-            if quantity in plan.predicted:
-                self.want[plan.name].add(quantity)
-            elif not need.endswith("?") and quantity not in plan.observed:
-                renderer = self.recipe.renderers[table.renderer].config.wiring()
-                lacking = output_gaps(quantity, renderer, self.field_quantities(plan.roles), plan.observed)
-                self.missing(path, f'loss "{term.name}" on pass "{plan.name}"', quantity, lacking)
-        for quantity in wiring.observes:
-            if quantity.endswith("?") or quantity in plan.observed:
-                continue
-            text = f'loss "{term.name}" compares with {quantity}, which data "{table.data}" does not give'
-            self.fault(path, text, (), self.providers("dataset|sampler", quantity))
-        self.capabilities(wiring, f'loss "{term.name}"', plan.roles, path)
+            able = [active for active in self.passes.values() if quantity in active.predicted]
+            for active in able:
+                active.want.add(quantity)
+                serving.add(active.name)
+            if not able and quantity == need:
+                text = f'update "{spec.short}" needs {quantity}, which no pass of stage "{self.stage.name}" gives'
+                self.supply.fault(path, text, hint=self.supply.givers("renderer", quantity))
+        named = [getattr(spec.config, key) for key, info in options(type(spec.config)).items() if marker(info, Ref)]
+        acted_on = {self.supply.role_of(name): name for name in named if name in self.recipe.fields}
+        self.supply.check_capabilities(wiring, f'update "{spec.short}"', self.supply.roles(acted_on), path)
+        return serving
 
-    def ask_source(self, plan: PassPlan, plans: Mapping[str, PassPlan]) -> None:
-        """Make the pass that is read predict what the reading pass takes from it."""
-        if plan.source is None:
-            return
-        read = plans[plan.source]
-        table = self.stage.passes[plan.name]
-        wiring = self.recipe.renderers[table.renderer].config.wiring()
-        taken = {q.removesuffix("?") for q in (*wiring.observes, *wiring.needs)}
-        for needs in (*wiring.provides.values(), *self.field_quantities(plan.roles).values()):
-            taken |= {q.removesuffix("?") for q in needs}
-        for term in self.stage.losses:
-            if plan.name in term.on:
-                taken |= {q.removesuffix("?") for q in term.loss.config.wiring().observes}
-        self.want[read.name] |= (taken & read.predicted) - (read.observed - read.predicted)
+    # -- what is missing and what is idle ------------------------------------------------------------------------
 
-    def capabilities(self, wiring: Wiring, who: str, roles: Mapping[str, str], path: tuple[str | int, ...]) -> None:
-        for fact in (*wiring.requires, *wiring.advises):
-            role, _, capability = fact.partition(":")
-            if role not in roles:
-                continue
-            spec = self.recipe.fields[roles[role]]
-            assert isinstance(spec.config, FieldConfig)
-            if capability in spec.config.capabilities():
-                continue
-            if fact in wiring.requires:
-                fit = [c.full_name for c in self.registry.components("field") if c.role == role and capability in c.capabilities]
-                self.fault(path, f'{who} requires a field that is "{capability}"; {spec.name} is not', (),
-                           f"fields that are: {', '.join(fit) or 'none installed'}")  # fmt: skip
+    def _require(self, active: _Pass, needs: Iterable[str], who: str) -> None:
+        """Note what is missing for quantities that fields must give."""
+        for quantity, chain in active.lacks(needs).items():
+            field = next((n for n in active.roles.values() if chain and chain[-1] in self._provided(n)), None)
+            asker = f'renderer "{active.table.renderer}"' if field is None else f'field "{field}"'
+            self._miss(active, quantity, asker, who)
+
+    def _provided(self, field: str) -> Provided:
+        return self.recipe.fields[field].config.wiring().provides
+
+    def _miss(self, active: _Pass, quantity: str, asker: str, who: str = "") -> None:
+        purposes = self.missing.setdefault((active.name, quantity), {}).setdefault(asker, [])
+        purposes += [who] if who not in ("", asker, *purposes) else []
+
+    def _tell_missing(self) -> None:
+        """Tell each missing quantity of a pass once, however many ask for it."""
+        for (name, quantity), askers in self.missing.items():
+            active = self.passes[name]
+            asker, purposes = next(iter(askers.items()))
+            reason = f"which {asker} needs" + (f" for {', '.join(purposes)}" if purposes else "")
+            if quantity in self.supply.coordinates or quantity in {*active.renderer.observes}:
+                text = f"{active.supplier} gives no {quantity}, {reason}"
+                self.supply.fault((*active.path, "data"), text, hint=self._other_data(active, quantity))
             else:
-                self.warnings.append(f'{who} is meant for a field that is "{capability}"; {spec.name} as set here is not')
+                text, hint = self.supply.no_field(quantity, active.roles)
+                self.supply.fault((*active.path, "renderer"), f"{text}, {reason}", hint=hint)
 
-    def missing(self, path: tuple[str | int, ...], who: str, quantity: str, lacking: set[str]) -> None:
-        known = self.registry.quantities()
-        cause = sorted(lacking - {quantity})
-        text = f"{who} needs {quantity}"
-        text += f", which lacks {', '.join(cause)}" if cause else ", which nothing here provides"
-        hints = [self.providers("field|renderer|dataset|sampler", gap) for gap in sorted(lacking)]
-        closest = () if quantity in known else nearest(quantity, known)
-        self.fault(path, text, closest, "; ".join(h for h in hints if h))
+    def _other_data(self, active: _Pass, quantity: str) -> str:
+        """Say where a quantity that a batch lacks could come from."""
+        hints = [f'time = 0.5 in pass "{active.name}" would fix one'] if quantity == "time" else []
+        if active.source is None and active.table.data is not None:
+            name = active.table.data.partition(".")[0]
+            config = self.recipe.data[name].config
+            assert isinstance(config, DataConfig)
+            hints += [f'"{name}.{s}" gives {quantity}' for s, given in config.sets().items() if quantity in given]
+        kinds = "dataset|sampler" if active.source is None else "renderer"
+        return "; ".join(filter(None, [*hints, self.supply.givers(kinds, quantity)]))
 
-    def providers(self, kinds: str, quantity: str) -> str:
-        names = [c.full_name for c in self.registry.components() if c.kind in kinds.split("|") and quantity in c.provides]
-        return f"{quantity} comes from {', '.join(names)}" if names else ""
+    def _note_idle(self, serving: set[str]) -> None:
+        name, trained = self.stage.name, " and ".join(self.stage.train)
+        if self.stage.steps == 0:
+            return
+        if not self.stage.train:
+            self.supply.fault((*self.path, "train"), f'stage "{name}" trains nothing', hint="steps = 0 skips a stage")
+        elif not self.stage.losses and not serving:
+            self.supply.fault(self.path, f'stage "{name}" trains {trained}, but has no losses', key=True)
+        read = {active.source.name for active in self.passes.values() if active.source is not None}
+        busy = {*serving, *read, *(target for term in self.stage.losses for target in term.on)}
+        for idle in [p for p in self.passes if p not in busy]:
+            self.supply.warnings.append(f'stage "{name}": pass "{idle}" feeds no loss and no other pass')
 
-    def note_idle(self, plans: Mapping[str, PassPlan]) -> None:
-        read = {p.source for p in plans.values()}
-        used = {t for term in self.stage.losses for t in term.on}
-        for name, plan in plans.items():
-            if name not in used | read and not {"flow", "vertices"} & plan.predicted:
-                self.warnings.append(f'stage "{self.stage.name}": pass "{name}" feeds no loss and no other pass')
+
+def _circle(reads: Mapping[str, str]) -> list[str]:
+    """Return passes that read each other in turn; every one of `reads` leads to some."""
+    walk = [next(iter(reads))]
+    while reads[walk[-1]] not in walk:
+        walk.append(reads[walk[-1]])
+    return walk[walk.index(reads[walk[-1]]) :]
+
+
+def _overlap(a: str, b: str) -> bool:
+    """Say whether one of two targets is the other or a part of it."""
+    return a == b or a.startswith(b + ".") or b.startswith(a + ".")
