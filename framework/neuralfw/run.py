@@ -21,7 +21,7 @@ from .scene import Scene, SceneView
 from .session import Checked, check, choose_device
 from .suggest import nearest
 from .train.checkpoint import Store
-from .train.trainer import load_weights
+from .train.state import load_weights
 
 if TYPE_CHECKING:
     from .components import Mesher
@@ -55,7 +55,7 @@ class Run:
         scene.build(with_data=False, frame=self.frame)
         checkpoint, _ = Store(self.folder.checkpoints).load(self._which)
         load_weights(scene, checkpoint.tensors["scene"])
-        scene.clock.run, scene.clock.stage = checkpoint.state["step"], checkpoint.state["stage_step"]
+        scene.clock.load(checkpoint.state["clock"])
         return scene.eval().requires_grad_(False)
 
     @cached_property

@@ -8,15 +8,16 @@ import platform
 import secrets
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
+from .errors import UserError, saying
+from .geometry.files import write_file
 from .registry import Registry
 from .suggest import nearest
-from .train.checkpoint import saying, write_atomically
 
 FORMAT = 1
 
@@ -32,6 +33,7 @@ class RunFolder:
         self.frame = root / "frame.json"
         self.scene = root / "scene.json"
         self.split = root / "split.json"
+        self.log = root / "log.txt"
         self.metrics = root / "metrics.jsonl"
         self.checkpoints = root / "checkpoints"
         self.meshes = root / "meshes"
@@ -40,7 +42,7 @@ class RunFolder:
 
     @classmethod
     def new(cls, name: str, out: Path | None) -> RunFolder:
-        """Make the folder of a new run: `out` itself, which must be absent or empty, or one under runs/.
+        """Make the empty folder of a new run: `out` itself, which must be absent or empty, or one under runs/.
 
         Raises:
             UserError: the folder holds something already, or cannot be made.
@@ -50,8 +52,7 @@ class RunFolder:
         with saying("make the run directory", root):
             if root.exists() and (not root.is_dir() or any(root.iterdir())):
                 raise UserError(f"{root} is not empty: choose another --out, or go on with: neuralfw resume {root}")
-            for folder in (root, root / "checkpoints", root / "meshes", root / "eval", root / "images"):
-                folder.mkdir(parents=True, exist_ok=True)
+            root.mkdir(parents=True, exist_ok=True)
         return cls(root)
 
     @classmethod
@@ -68,10 +69,19 @@ class RunFolder:
             raise UserError(f"{root} is not a run directory: it holds no recipe.toml{hint}")
         return cls(root)
 
+    def discard(self) -> None:
+        """Remove the folder of a run that never began: it holds at most a frame."""
+        with suppress(OSError):
+            self.frame.unlink(missing_ok=True)
+            self.root.rmdir()
+
+    def write(self, path: Path, text: str) -> None:
+        """Write a file of the run."""
+        write_file(path, text.encode())
+
     def write_json(self, path: Path, value: dict[str, Any]) -> None:
-        """Write a small file of the run."""
-        with saying("write", path):
-            write_atomically(path, json.dumps({"format": FORMAT, **value}, indent=2) + "\n")
+        """Write a file of plain data, with the number of its format."""
+        self.write(path, json.dumps({"format": FORMAT, **value}, indent=2) + "\n")
 
     def read_json(self, path: Path) -> dict[str, Any]:
         """Read a small file of the run.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,8 @@ from .registry import Registry
 from .schedules import Clock
 from .streams import stream
 
+T = TypeVar("T")
+
 
 class Scene(nn.Module):
     """Fields, renderers and data of a run, on one device, in one frame.
@@ -30,50 +32,52 @@ class Scene(nn.Module):
         data: datasets and samplers by name.
         frame: similarity from the world to the training space.
         bounds: box (2, 3) of what is observed, in the training space.
-        shared: what passes share within a step (an extracted surface); cleared after each.
+        clock: the run's clock, which schedules read.
+        shared: constants that passes share within a step, such as an extracted surface.
+        graph: the same for tensors through which gradients flow; see `SceneView.once`.
     """
 
     fields: nn.ModuleDict
     renderers: nn.ModuleDict
 
-    def __init__(self, recipe: Recipe, registry: Registry, device: torch.device, clock: Clock | None = None) -> None:
+    def __init__(self, recipe: Recipe, registry: Registry, device: torch.device) -> None:
         super().__init__()
         self.recipe, self.registry, self.device = recipe, registry, device
-        self.clock = clock or Clock()
+        self.clock = Clock()
         self.data: dict[str, Data] = {}
         self.fields = nn.ModuleDict()
         self.renderers = nn.ModuleDict()
         self.shared: dict[Any, Any] = {}
+        self.graph: dict[Any, Any] = {}
         self.coordinates = frozenset(q.name for q in registry.quantities().values() if q.coordinate)
         self.frame: Frame = Frame.identity()
         self.bounds: Float[Tensor, "2 3"] = torch.tensor([[-1.0] * 3, [1.0] * 3])
 
     def build(self, *, with_data: bool = True, frame: Frame | None = None) -> Scene:
-        """Build every component, data first; without data the frame must be given."""
+        """Build every component, data first; without data the frame must be given.
+
+        Raises:
+            UserError: a source cannot be read, or two sources lie in different frames.
+        """
         self.frame = frame or self.frame
+        framed, bounded = "", False
         for name in _in_order(self.recipe.data) if with_data else ():
-            data = self.make(self.recipe.data[name])
-            self.data[name] = data
+            data = self.data[name] = self.make(self.recipe.data[name])
             if data.frame is not None:
-                if self.frame_owner not in (None, name):
-                    self._same_frame(name, data.frame)
-                self.frame, self.frame_owner = data.frame, name
+                if framed and data.frame != self.frame:
+                    raise UserError(
+                        f"data {framed!r} and {name!r} lie in different frames; a run has one: "
+                        'say [frame] fit = "none", or fit = "file" with a path'
+                    )
+                self.frame, framed = data.frame, name
             if data.bounds is not None:
-                self.bounds = data.bounds
+                self.bounds = _union(self.bounds, data.bounds) if bounded else data.bounds
+                bounded = True
         for name in _in_order(self.recipe.fields):
             self.fields[name] = self.make(self.recipe.fields[name])
         for name, spec in self.recipe.renderers.items():
             self.renderers[name] = self.make(spec)
         return self.to(self.device)
-
-    frame_owner: str | None = None
-
-    def _same_frame(self, name: str, frame: Frame) -> None:
-        if not _same(frame, self.frame):
-            raise UserError(
-                f"data {self.frame_owner!r} and {name!r} lie in different frames; a run has one: "
-                'say [frame] fit = "none", or fit = "file" with a path'
-            )
 
     def make(self, spec: Spec) -> Any:
         """Build a component."""
@@ -97,9 +101,9 @@ class Scene(nn.Module):
             names.setdefault(spec.config.role, []).append(name)
         return {r: n[0] if len(n) == 1 else r for r, n in names.items() if len(n) == 1 or r in n}
 
-    def view(self, roles: Mapping[str, str] | None = None) -> SceneView:
-        """Return the scene as a pass sees it, with a field for each role."""
-        return SceneView(self, dict(self.roles() if roles is None else roles))
+    def view(self, roles: Mapping[str, str] | None = None, detached: Iterable[str] = ()) -> SceneView:
+        """Return the scene as a pass sees it: a field for each role, and the parameters it only reads."""
+        return SceneView(self, self.roles() if roles is None else roles, frozenset(detached))
 
     def parameters_of(self, target: str) -> dict[str, nn.Parameter]:
         """Return the parameters that `field`, `field.prefix` or `renderers.name` means, by full name.
@@ -127,8 +131,9 @@ class Scene(nn.Module):
 class SceneView:
     """A pass's view of the scene: evaluates quantities through the fields that play the roles."""
 
-    def __init__(self, scene: Scene, roles: Mapping[str, str]) -> None:
+    def __init__(self, scene: Scene, roles: Mapping[str, str], detached: frozenset[str] = frozenset()) -> None:
         self.scene, self._roles = scene, roles
+        self._sees = (frozenset(roles.items()), detached)
         self._plans: dict[tuple[frozenset[str], frozenset[str]], list[tuple[str, frozenset[str]]]] = {}
         self._provides = {r: scene.recipe.fields[n].config.wiring().provides for r, n in roles.items()}
 
@@ -153,6 +158,16 @@ class SceneView:
     def renderer(self, name: str) -> Renderer:
         """Return a renderer by name."""
         return self.scene.renderers[name]  # type: ignore[return-value]
+
+    def once(self, key: str, make: Callable[[], T]) -> T:
+        """Return what `make` makes, made once for all passes that see the same fields and read the same parameters.
+
+        It may carry a graph: the next backward frees that, and then it is made anew.
+        """
+        full = (key, self._sees)
+        if full not in self.scene.graph:
+            self.scene.graph[full] = make()
+        return self.scene.graph[full]  # type: ignore[no-any-return]
 
     def coordinates(self, batch: Quantities) -> Quantities:
         """Return those quantities of a batch at which fields are evaluated, leaving out what was observed there."""
@@ -216,8 +231,9 @@ def frozen(parameters: Mapping[str, nn.Parameter]) -> Iterator[None]:
             p.requires_grad_(True)
 
 
-def _same(a: Frame, b: Frame) -> bool:
-    return a.scale == b.scale and bool((a.center == b.center).all()) and bool((a.rotation == b.rotation).all())
+def _union(a: Float[Tensor, "2 3"], b: Float[Tensor, "2 3"]) -> Float[Tensor, "2 3"]:
+    """Return the smallest box that holds both."""
+    return torch.stack([torch.minimum(a[0], b[0]), torch.maximum(a[1], b[1])])
 
 
 def _references(spec: Spec) -> set[str]:

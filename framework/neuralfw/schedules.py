@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic.json_schema import SkipJsonSchema, WithJsonSchema
@@ -50,13 +51,18 @@ class Schedule(BaseModel):
         """Return the number at `step` of `total`."""
         raise NotImplementedError(type(self).__name__)
 
+    def needs_until(self) -> None:
+        """Raise ValueError where the end of the stage, at which a change would end, is unknown on this clock."""
+        if self.clock not in ("stage", "run"):
+            raise ValueError(f'with clock = "{self.clock}" the end of the stage is unknown: give until')
+
     def extremes(self) -> tuple[float, ...]:
         """Return the numbers between which the schedule stays."""
         raise NotImplementedError(type(self).__name__)
 
 
 class Constant(Schedule):
-    """Always `value`."""
+    """Always `start`."""
 
     type: Literal["constant"] = "constant"
     start: float = Field(description="the number")
@@ -73,7 +79,11 @@ class _Ramp(Schedule):
     until: Length | None = Field(None, description="where the end is reached; default: the end of the stage")
     warmup: Length = Field(0, description="steps over which the number first grows linearly from 0 to start")
 
-    _end: ClassVar[str]
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.until is None:
+            self.needs_until()
+        return self
 
     def extremes(self) -> tuple[float, ...]:
         return (self.start, self.target)
@@ -138,13 +148,16 @@ class Exponential(Schedule):
             raise ValueError("expected either end or factor")
         if self.end is not None and self.start * self.end <= 0:
             raise ValueError("start and end must be non-zero and of the same sign")
+        if self.end is not None and self.until is None:
+            self.needs_until()
         return self
 
     def value(self, step: int, total: int, epoch_steps: int) -> float:
-        until = total if self.until is None else in_steps(self.until, epoch_steps)
-        step = min(step, until)
+        if self.until is not None:
+            total = in_steps(self.until, epoch_steps)
+            step = min(step, total)
         if self.end is not None:
-            return float(self.start * (self.end / self.start) ** (step / max(1, until)))
+            return float(self.start * (self.end / self.start) ** min(1.0, step / max(1, total)))
         assert self.factor is not None
         return float(self.start * self.factor ** (step if self.per == "step" else step // max(1, epoch_steps)))
 
@@ -209,6 +222,8 @@ class Scheduled:
     def check(self, number: float | int | Schedule) -> None:
         """Raise ValueError if the number, or any that the schedule reaches, is out of range."""
         for n in number.extremes() if isinstance(number, Schedule) else (number,):
+            if not math.isfinite(n):
+                raise ValueError(f"expected a finite number, found {n:g}")
             if self.gt is not None and not n > self.gt:
                 raise ValueError(f"expected a number greater than {self.gt:g}, found {n:g}")
             if self.ge is not None and not n >= self.ge:
@@ -247,10 +262,30 @@ class Clock:
         self.epoch_steps = 1
         self.draws: dict[str, int] = {}
 
-    @property
-    def epoch(self) -> float:
-        """Epochs since the stage began."""
-        return self.stage / self.epoch_steps
+    def state(self) -> dict[str, Any]:
+        """Return the counts as plain data."""
+        return {**vars(self), "draws": dict(self.draws)}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take up counts that were kept."""
+        self.run, self.stage = int(state["run"]), int(state["stage"])
+        self.stage_steps, self.epoch_steps = int(state["stage_steps"]), int(state["epoch_steps"])
+        self.draws = {str(name): int(count) for name, count in state["draws"].items()}
+
+    def tick(self) -> None:
+        """Count a step."""
+        self.run += 1
+        self.stage += 1
+
+    def next_stage(self) -> None:
+        """Start the counts of a stage."""
+        self.stage, self.draws = 0, {}
+
+    def at_stage_end(self) -> Clock:
+        """Return a clock that stands where this one will when the stage has run its full length."""
+        end = Clock()
+        end.load({**self.state(), "run": self.run + self.stage_steps - self.stage, "stage": self.stage_steps})
+        return end
 
     def steps(self, length: int | str) -> int:
         """Convert a length to steps of this stage."""
@@ -262,4 +297,5 @@ class Clock:
             return float(number)
         counts = {"stage": self.stage, "run": self.run, "own": self.stage if own is None else own}
         step = counts[number.clock] if number.clock in counts else self.draws.get(number.clock, 0)
-        return number.value(step, self.stage_steps, self.epoch_steps)
+        total = self.stage_steps + (self.run - self.stage if number.clock == "run" else 0)
+        return number.value(step, total, self.epoch_steps)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     import pluggy
 
     from .rundir import RunFolder
+    from .scene import Scene
     from .train.trainer import Trainer
 
 Say = Callable[[str], None]
@@ -90,15 +89,19 @@ def train(
         table = FrameTable(fit="file", path=folder.frame.resolve())
         checked.recipe = checked.recipe.model_copy(update={"frame": table})
         say(f"the frame is that of {origin.folder.root}, in place of the recipe's [frame]")
-    folder.recipe.write_text(dumps(dump(checked.recipe)), encoding="utf-8")
-    folder.source.write_text(checked.source.text, encoding="utf-8")
-    folder.write_json(folder.environment, environment(checked.registry, chosen))
     session = Session(checked, folder, chosen, say, watchers)
-    trainer = session.build(after=None)
-    if origin is not None:
-        take_over(trainer.scene, origin, say)
-    session.describe(trainer)
-    trainer.fit()
+    try:
+        scene = session.scene()
+        if origin is not None:
+            take_over(scene, origin, say)
+    except BaseException:
+        folder.discard()
+        raise
+    folder.write(folder.recipe, dumps(dump(checked.recipe)))
+    folder.write(folder.source, checked.source.text)
+    folder.write_json(folder.environment, environment(checked.registry, chosen))
+    session.describe(scene)
+    session.trainer(scene).fit()
     return session.finish()
 
 
@@ -120,9 +123,12 @@ def resume(
     now = environment(checked.registry, chosen)
     for key in ("versions", "backends", "device", "threads", "device_name"):
         if before.get(key) != now[key]:
-            say(f"{key} changed since this run began, so it need not be bit-equal: {_differences(before.get(key), now[key])}")
+            change = _differences(before.get(key), now[key])
+            say(f"{key} changed since this run began, so it need not be bit-equal: {change}")
     session = Session(checked, folder, chosen, say, watchers)
-    trainer = session.build(after=-1, resume=True)
+    trainer = session.trainer(session.scene(), resumed=True)
+    if trainer.finished:
+        say(f"this run is finished, at step {trainer.clock.run}: nothing is left to train")
     trainer.fit()
     return session.finish()
 
@@ -162,47 +168,52 @@ class Session:
         for watcher in watchers:
             self.hooks.register(watcher)
 
-    def build(self, *, after: int | None, resume: bool = False) -> Trainer:
-        """Return the trainer, its scene built on the data, or brought to the newest checkpoint."""
+    def scene(self) -> Scene:
+        """Return the scene, built on the data, as before the first step."""
         import torch
-        from lightning_fabric import Fabric
 
         from .scene import Scene
+
+        for note in (*self.checked.notes, *(f"{b.plugin}: {b.reason}" for b in self.checked.registry.broken)):
+            self.say(note)
+        return Scene(self.checked.recipe, self.checked.registry, torch.device(self.device)).build()
+
+    def trainer(self, scene: Scene, *, resumed: bool = False) -> Trainer:
+        """Return the trainer of a scene, brought to the newest whole checkpoint if the run is resumed."""
+        from lightning_fabric import Fabric
+
         from .train.checkpoint import Store
         from .train.log import RunLog
         from .train.trainer import Trainer
 
-        recipe = self.checked.recipe
-        for note in (*self.checked.notes, *(f"{b.plugin}: {b.reason}" for b in self.checked.registry.broken)):
-            self.say(note)
-        scene = Scene(recipe, self.checked.registry, torch.device(self.device)).build()
-        store = Store(self.folder.checkpoints)
-        checkpoint = None
-        if resume:
+        recipe, store, checkpoint = self.checked.recipe, Store(self.folder.checkpoints), None
+        if resumed:
             checkpoint, notes = store.load()
-            after = int(checkpoint.state["step"])
             for note in notes:
-                self.say(f"{note}; going on from step {after}")
+                self.say(f"{note}; going on from step {checkpoint.state['clock']['run']}")
+        after = None if checkpoint is None else int(checkpoint.state["clock"]["run"])
         log = RunLog(self.folder.root, tensorboard=recipe.log.tensorboard, after=after)
         accelerator = "cuda" if self.device.startswith("cuda") else "cpu"
         fabric = Fabric(accelerator=accelerator, devices=1, precision=recipe.precision)
-        trainer = Trainer(scene, recipe, self.checked.plan, store, log, self.hooks, fabric)
+        trainer = Trainer(scene, recipe, self.checked.plan, store, log, self.hooks, fabric, self.say)
         if checkpoint is not None:
             trainer.load(checkpoint)
         return trainer
 
-    def describe(self, trainer: Trainer) -> None:
+    def describe(self, scene: Scene) -> None:
         """Write down frame, box, shapes and split, and say what the data held."""
-        scene = trainer.scene
         scene.frame.save(self.folder.frame)
-        shapes = {name: list(data.shapes) for name, data in scene.data.items() if data.shapes}
-        frames = {name: [f.to_dict() for f in data.shape_frames] for name, data in scene.data.items() if data.shape_frames}
-        facts = {"bounds": scene.bounds.tolist(), "shapes": shapes, "shape_frames": frames}
-        self.folder.write_json(self.folder.scene, facts)
+        facts: dict[str, Any] = {"bounds": scene.bounds.tolist(), "shapes": {}, "shape_frames": {}}
         for name, data in scene.data.items():
-            for note in data.notes:
-                self.say(f"{name}: {note}")
-                trainer.log.note(f"{name}: {note}")
+            if data.shapes:
+                facts["shapes"][name] = list(data.shapes)
+            if data.shape_frames:
+                facts["shape_frames"][name] = [frame.to_dict() for frame in data.shape_frames]
+        self.folder.write_json(self.folder.scene, facts)
+        notes = [f"{name}: {note}" for name, data in scene.data.items() for note in data.notes]
+        self.folder.write(self.folder.log, "".join(f"{note}\n" for note in notes))
+        for note in notes:
+            self.say(note)
 
     def finish(self) -> Path:
         """Export and evaluate as the recipe says."""
@@ -216,8 +227,3 @@ class Session:
         if recipe.evaluate.reference is not None:
             run.eval(recipe.evaluate.protocol, reference=recipe.evaluate.reference)
         return self.folder.root
-
-
-def recipe_hash(recipe: Recipe) -> str:
-    """Return a digest of a resolved recipe."""
-    return hashlib.sha256(json.dumps(dump(recipe), sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Checkpoints: tensors in safetensors, the rest in JSON, checksummed and written atomically. Nothing in them executes."""
+"""Checkpoints: tensors in safetensors, the rest in JSON; checksummed, written atomically, and nothing executes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import UserError, saying
+from ..geometry.files import write_file
 
 FORMAT = 1
 _SUMS = "checksums.json"
 
 
 class CheckpointError(UserError):
-    """A checkpoint cannot be read or written."""
+    """A checkpoint cannot be read."""
 
 
 @dataclass
@@ -34,75 +34,61 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-@contextmanager
-def saying(action: str, path: Path) -> Iterator[None]:
-    """Turn failures of the file system into one clear message."""
-    try:
-        yield
-    except OSError as error:
-        raise CheckpointError(f"cannot {action} {path}: {error.strerror or error}") from error
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a small file so that a reader, or a crash, sees the old text or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 class Store:
-    """The checkpoints folder of a run: numbered folders, and the files `latest` and `best` that name one."""
+    """The checkpoints folder of a run: folders `step-N`, and the files `latest` and `best`, which name one.
+
+    A folder appears whole, by renaming, and is never written again: a second checkpoint of one step is `step-N-2`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def save(self, checkpoint: Checkpoint, step: int, keep: int, *, best: bool = False) -> Path:
-        """Write a checkpoint, point `latest` (and `best`) at it and drop older ones beyond `keep`.
+        """Write a checkpoint, point `latest` (and `best`) at it and drop others but `best` and the `keep` newest.
 
         Raises:
-            CheckpointError: the disk is full or the folder read-only; what was saved before is untouched.
+            UserError: the disk is full or the folder read-only; what was saved before is untouched.
         """
-        target = self.folder / f"step-{step:08d}"
-        partial = self.folder / f".partial-{step:08d}"
+        target = self._free(f"step-{step:08d}")
+        partial = self.folder / f".partial-{target.name}"
         with saying("save the checkpoint", target):
             try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                shutil.rmtree(partial, ignore_errors=True)
-                partial.mkdir()
+                partial.mkdir(parents=True)
                 _write(partial, checkpoint)
-                if target.exists():
-                    shutil.rmtree(target)
                 partial.rename(target)
+                _sync(self.folder)
             except SafetensorError as error:
                 raise OSError(str(error)) from error
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-            write_atomically(self.folder / "latest", target.name)
-            if best:
-                write_atomically(self.folder / "best", target.name)
-            self._prune(keep)
+        for pointer in ("latest", "best") if best else ("latest",):
+            write_file(self.folder / pointer, target.name.encode())
+        self._prune(target, keep)
         return target
 
-    def _prune(self, keep: int) -> None:
-        kept = {self._named("best")}
-        for old in self.saved()[:-keep]:
-            if old.name not in kept:
-                shutil.rmtree(old, ignore_errors=True)
+    def _free(self, name: str) -> Path:
+        folder, copy = self.folder / name, 1
+        while folder.exists():
+            copy += 1
+            folder = self.folder / f"{name}-{copy}"
+        return folder
+
+    def _prune(self, newest: Path, keep: int) -> None:
+        """Drop what is older than the `keep` newest, and what is ahead: a future that a damaged checkpoint cut off."""
+        names = [p.name for p in self.saved() if p <= newest]
+        kept = {*names[-keep:], self._named("best")}
+        for folder in [*self.folder.glob("step-*"), *self.folder.glob(".partial-*")]:
+            if folder.name not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def saved(self) -> list[Path]:
-        """Return the complete checkpoints, oldest first."""
+        """Return the folders of the checkpoints, oldest first."""
         return sorted(p for p in self.folder.glob("step-*") if (p / _SUMS).is_file())
 
     def _named(self, which: str) -> str | None:
         try:
             return (self.folder / which).read_text(encoding="utf-8").strip()
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             return None
 
     def path(self, which: str = "latest") -> Path:
@@ -111,23 +97,25 @@ class Store:
         Raises:
             CheckpointError: there is none.
         """
-        name = self._named(which) or which
-        folder = self.folder / name
+        name = self._named(which) if which in ("latest", "best") else which
+        folder = self.folder / (name or which)
         if folder.parent != self.folder or not folder.is_dir():
             raise CheckpointError(f"{self.folder} holds no checkpoint {which!r}")
         return folder
 
     def load(self, which: str = "latest") -> tuple[Checkpoint, list[str]]:
-        """Read a checkpoint; where `latest` is damaged, the newest whole one before it, and a note that says so.
+        """Read a checkpoint; where `latest` is missing or damaged, the newest whole one before it, and notes on that.
 
         Raises:
             CheckpointError: none can be read.
         """
-        wanted = self.path(which)
         notes: list[str] = []
-        candidates = [wanted]
-        if which == "latest":
-            candidates += [p for p in reversed(self.saved()) if p.name < wanted.name]
+        candidates = self.saved()[::-1] if which == "latest" else []
+        try:
+            wanted = self.path(which)
+            candidates = [wanted, *(p for p in candidates if p < wanted)]
+        except CheckpointError as error:
+            notes.append(str(error))
         for folder in candidates:
             try:
                 return _read(folder), notes
@@ -137,18 +125,15 @@ class Store:
 
 
 def _write(folder: Path, checkpoint: Checkpoint) -> None:
-    names = []
     for group, tensors in checkpoint.tensors.items():
-        names.append(f"{group}.safetensors")
-        save_file({n: t.detach().contiguous().clone() for n, t in tensors.items()}, folder / names[-1])
-    names.append("state.json")
+        plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+        save_file(plain, folder / f"{group}.safetensors")
     state = {"format": FORMAT, **checkpoint.state}
     (folder / "state.json").write_text(json.dumps(state, indent=1, sort_keys=True), encoding="utf-8")
-    sums = {name: _digest(folder / name) for name in names}
-    for name in names:
-        _sync(folder / name)
-    (folder / _SUMS).write_text(json.dumps(sums, indent=1, sort_keys=True), encoding="utf-8")
-    _sync(folder / _SUMS)
+    sums = {file.name: _digest(file) for file in sorted(folder.iterdir())}
+    (folder / _SUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
+    for file in folder.iterdir():
+        _sync(file)
     _sync(folder)
 
 
@@ -174,8 +159,11 @@ def _read(folder: Path) -> Checkpoint:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         groups = [n.removesuffix(".safetensors") for n in sums if n.endswith(".safetensors")]
         tensors = {g: load_file(folder / f"{g}.safetensors") for g in groups}
-    except (OSError, ValueError, AttributeError, SafetensorError) as error:
+        found = state.get("format")
+    except OSError as error:
+        raise CheckpointError(f"{folder} is damaged: {error.strerror or error}: {error.filename}") from error
+    except (ValueError, AttributeError, SafetensorError) as error:
         raise CheckpointError(f"{folder} is damaged: {error}") from error
-    if state.get("format") != FORMAT:
-        raise CheckpointError(f"{folder} has format {state.get('format')}, this neuralfw reads format {FORMAT}")
+    if found != FORMAT:
+        raise CheckpointError(f"{folder} has format {found}, this neuralfw reads format {FORMAT}")
     return Checkpoint(tensors, state)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .checkpoint import saying, write_atomically
+from ..errors import saying
+from ..geometry.files import write_file
 
 
 class RunLog:
@@ -23,18 +24,19 @@ class RunLog:
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
-            purge = None if after is None else after + 1
-            self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
+            with saying("write", folder / "tensorboard"):
+                purge = None if after is None else after + 1
+                self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
 
     def scalars(self, step: int, values: Mapping[str, Any]) -> None:
         """Write one line: numbers to TensorBoard as well."""
         with saying("write", self._metrics):
             self._file.write(json.dumps({"step": step, **values}) + "\n")
             self._file.flush()
-        if self._tensorboard is not None:
-            for name, value in values.items():
-                if isinstance(value, int | float):
-                    self._tensorboard.add_scalar(name, value, step)
+            if self._tensorboard is not None:
+                for name, value in values.items():
+                    if isinstance(value, int | float):
+                        self._tensorboard.add_scalar(name, value, step)
 
     def note(self, text: str) -> None:
         """Write a line of log.txt."""
@@ -56,4 +58,4 @@ def _truncate(path: Path, after: int) -> None:
                 kept.append(line + "\n")
         except (ValueError, KeyError, TypeError):
             continue
-    write_atomically(path, "".join(kept))
+    write_file(path, "".join(kept).encode())

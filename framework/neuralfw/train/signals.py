@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,12 +17,22 @@ class Interrupted(Exception):
         self.number, self.run = number, run
         super().__init__(f"{signal.Signals(number).name} at step {step}: saved; go on with: neuralfw resume {run}")
 
+    @property
+    def exit_status(self) -> int:
+        """What a shell expects of a process that a signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + self.number
+
 
 class Signals:
-    """While entered, notes SIGINT and SIGTERM instead of dying of them."""
+    """While entered, notes SIGINT and SIGTERM instead of dying of them.
 
-    def __init__(self) -> None:
+    Attributes:
+        received: number of the signal, or 0.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
         self.received = 0
+        self._say = say
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
@@ -31,9 +42,10 @@ class Signals:
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received:
+        if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.received = number
+        self.received = self.received or number
+        self._say(f"{signal.Signals(number).name}: saving after this step; Ctrl-C again stops at once")
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():

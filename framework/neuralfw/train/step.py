@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..components import Data, Draw, Loss, Quantities, Renderer
-from ..errors import UserError
-from ..recipe.model import Pass, Stage, Term
-from ..recipe.wiring import PassPlan, StagePlan
-from ..scene import Scene, SceneView, frozen
+from ..components import Draw, Field, Quantities
+from ..recipe.model import Stage
+from ..scene import Scene, frozen
 from ..schedules import Clock
 from ..streams import key, stream
-from .optimisers import Optimisers
+from .active import ActivePass, ActiveTerm
+from .optimisers import Diverged, Optimisers
 from .surgery import Surgery
-
-
-class Diverged(UserError):
-    """A term, a gradient or a parameter is no longer finite."""
-
-
-@dataclass
-class ActivePass:
-    """A pass of the running stage, with what it is made of."""
-
-    name: str
-    table: Pass
-    plan: PassPlan
-    view: SceneView
-    renderer: Renderer
-    data: Data | None
-    set: str
-    detached: dict[str, nn.Parameter]
 
 
 @dataclass
@@ -46,8 +28,8 @@ class TermValue:
     """A term evaluated: its value and weight now, and who receives its gradient (None: all that it reaches)."""
 
     value: Float[Tensor, ""]
-    weight: float
-    to: tuple[str, ...] | None
+    weight: float = 1.0
+    receivers: frozenset[str] | None = None
 
 
 @dataclass
@@ -63,9 +45,12 @@ class StepContext:
     """What an update sees of a step.
 
     Attributes:
-        due: the passes whose turn it is, in an order in which each comes after the one it reads.
+        passes: the stage's passes, in an order in which each comes after the one it reads.
+        losses: the stage's terms.
+        due: the passes whose turn it is.
         results: what passes drew and predicted so far in this step.
-        logged: values of this step's terms, and anything an update wants written down.
+        logged: values of this step's terms ("loss/name"), and anything an update or callback wants written down.
+        set: the set that every pass draws from, instead of its own; "" while training.
     """
 
     scene: Scene
@@ -75,176 +60,184 @@ class StepContext:
     surgery: Surgery
     fabric: Any
     passes: Mapping[str, ActivePass]
-    losses: Mapping[str, tuple[Term, Loss]]
+    losses: Mapping[str, ActiveTerm]
     due: Sequence[str] = ()
     results: dict[str, Result] = field(default_factory=dict)
-    logged: dict[str, Tensor] = field(default_factory=dict)
-    set_override: str | None = None
+    logged: dict[str, float | Tensor] = field(default_factory=dict)
+    set: str = ""
+    _time: float | None = None
 
-    @property
-    def turns(self) -> int:
-        """How many times the most frequent due pass is drawn in this step."""
-        return max((self.passes[n].table.repeat for n in self.due), default=0)
+    def begin(self) -> None:
+        """Forget the step before and note which passes are due: a pass that reads another only when that is."""
+        self.results, self.logged, self._time = {}, {}, None
+        self.scene.shared.clear()
+        self.scene.graph.clear()
+        self.due = due = []
+        for name, active in self.passes.items():
+            if active.is_due(self.clock) and (active.plan.source is None or active.plan.source in due):
+                due.append(name)
 
-    def due_in(self, turn: int) -> list[str]:
-        """Return the due passes that are drawn at least `turn` + 1 times in a step."""
-        return [n for n in self.due if turn < self.passes[n].table.repeat]
+    def turns(self, names: Iterable[str] | None = None) -> Iterator[list[str]]:
+        """Yield the passes of each turn of the step, of those due or of `names`: a pass has as many as it repeats."""
+        chosen = [*(self.due if names is None else names)]
+        for turn in range(max((self.passes[n].table.repeat for n in chosen), default=1)):
+            yield [n for n in chosen if turn < self.passes[n].table.repeat]
 
     def generator(self, place: str, step: int | None = None) -> torch.Generator:
         """Return the stream of a place of this stage, at this step of the run or at another count."""
         at = self.clock.run if step is None else step
         return stream(self.scene.recipe.seed, f"{self.stage.name}/{place}", self.fabric.global_rank, at)
 
+    @property
+    def time(self) -> float:
+        """The step's one time stamp in [0, 1]: drawn, or each stamp of the data in turn."""
+        if self._time is None:
+            stamps = next((p.data.times for p in self.passes.values() if p.data is not None and p.data.times), ())
+            if self.stage.time == "cycle":
+                self._time = stamps[self.clock.stage % len(stamps)]
+            else:
+                draw = float(torch.rand((), generator=self.generator(f"time/{self.set}")))
+                self._time = stamps[int(draw * len(stamps))] if stamps else draw
+        return self._time
+
+    # -- passes --------------------------------------------------------------------------------------------------
+
     def run(self, names: Iterable[str]) -> None:
-        """Draw and render passes; what they share within the step is computed once."""
+        """Draw and render passes. One that reads a pass run with it passes gradients on to it; else it reads values."""
+        running: list[str] = []
         for name in names:
-            self.results[name] = self._run(self.passes[name])
+            active = self.passes[name]
+            index = self.clock.draws.get(name, 0)
+            batch = self._batch(active, index, linked=active.plan.source in running)
+            self.clock.draws[name] = index + 1
+            seed = key(self.scene.recipe.seed, f"{self.stage.name}/{name}/dropout", self.fabric.global_rank, index)
+            torch.manual_seed(seed)
+            with frozen(active.detached) if active.detached else nullcontext(), self.fabric.autocast():
+                self.results[name] = Result(batch, active.renderer(active.view, batch, active.plan.want))
+            running.append(name)
 
-    def _run(self, active: ActivePass) -> Result:
-        batch = self._batch(active)
-        if active.table.time is not None and "points" in batch:
-            batch["time"] = torch.full_like(batch["points"][:, 0], active.table.time)
-        index = self.clock.draws[active.name] = self.clock.draws.get(active.name, 0) + 1
-        seed = key(self.scene.recipe.seed, f"{self.stage.name}/{active.name}/dropout", self.fabric.global_rank, index)
-        torch.manual_seed(seed)
-        with frozen(active.detached) if active.detached else nullcontext(), self.fabric.autocast():
-            outputs = active.renderer(active.view, batch, active.plan.want)
-        return Result(batch, outputs)
-
-    def _batch(self, active: ActivePass) -> Quantities:
+    def _batch(self, active: ActivePass, index: int, *, linked: bool) -> Quantities:
+        batch: Quantities = {}
         if active.plan.source is not None:
             read = self.results[active.plan.source]
-            return {**read.batch, **read.outputs}
-        if active.data is None:
-            return {}
-        index = self.clock.draws.get(active.name, 0)
-        place = f"{active.name}/{self.set_override or 'draw'}"
-        request = Draw(
-            set=self.set_override or active.set,
-            options=active.table.draw,
-            index=index,
-            stream=partial(self.generator, place),
-            scene=active.view,
-            time=self._time(),
-        )
-        batch = active.data.sample(request)
-        return {q: v.to(self.scene.device, non_blocking=True) for q, v in batch.items()}
+            batch = {**read.batch, **read.outputs}
+            batch = batch if linked else {q: v.detach() for q, v in batch.items()}
+        elif active.data is not None:
+            drawn = active.data.sample(
+                Draw(
+                    set=self.set or active.set,
+                    options=active.table.draw,
+                    index=index,
+                    stream=partial(self.generator, f"{active.name}/{self.set or 'draw'}"),
+                    scene=active.view,
+                    time=self.time,
+                )
+            )
+            batch = {q: v.to(self.scene.device, non_blocking=True) for q, v in drawn.items()}
+        if active.table.time is not None and "points" in batch:
+            batch["time"] = torch.full_like(batch["points"][:, 0], active.table.time)
+        return batch
 
-    def _time(self) -> float:
-        """The step's one time stamp: drawn, or each stamp of the data in turn."""
-        stamps = next((p.data.times for p in self.passes.values() if p.data is not None and p.data.times), ())
-        if self.stage.time == "cycle" and stamps:
-            return stamps[self.clock.stage % len(stamps)]
-        draw = torch.rand((), generator=self.generator("time"))
-        return stamps[int(draw * len(stamps))] if stamps else float(draw)
+    # -- terms ---------------------------------------------------------------------------------------------------
 
     def terms(self, names: Iterable[str], *, on_fields: bool = True) -> dict[str, TermValue]:
-        """Evaluate the active terms on these passes, and those on fields alone."""
-        ran = {*names}
+        """Evaluate the terms that count now: those on some of these passes, and those on fields alone."""
+        ran = [*names]
         values: dict[str, TermValue] = {}
-        for name, (term, loss) in self.losses.items():
-            if not self._counts(term):
-                continue
-            on_pass = [t for t in term.on if t in self.passes]
-            if on_pass and {*on_pass} <= ran:
-                joined = _join([self.results[n] for n in on_pass])
-            elif not on_pass and on_fields:
-                joined = Result({}, self._field_quantities(term, loss))
-            else:
-                continue
+        for name, term in self.losses.items():
+            if term.counts(self.clock) and (on_fields if term.field else any(n in ran for n in term.passes)):
+                value = self.value(term, ran)
+                values[name] = TermValue(value, self.clock.now(term.table.weight), term.receivers)
+                self.logged[f"loss/{name}"] = value.detach()
+        return values
+
+    def value(self, term: ActiveTerm, names: Sequence[str]) -> Float[Tensor, ""]:
+        """Evaluate one term, on those of its passes that are among `names`."""
+        if term.field:
+            evaluated: Field = self.scene.fields[term.field]  # type: ignore[assignment]
             with self.fabric.autocast():
-                value = loss(joined.outputs, joined.batch)
-            values[name] = TermValue(value, self.clock.now(term.weight), term.to)
-            self.logged[name] = value.detach()
-        return values
+                return term.loss(evaluated.evaluate({}, term.quantities), {})
+        joined = _join([self.results[n] for n in term.passes if n in names], term.quantities)
+        with self.fabric.autocast():
+            return term.loss(joined.outputs, joined.batch)
 
-    def every_term(self) -> dict[str, TermValue]:
-        """Evaluate all terms of the stage on the passes run so far, whether or not it is their time."""
-        values = {}
-        for name, (term, loss) in self.losses.items():
-            on_pass = [t for t in term.on if t in self.passes]
-            joined = _join([self.results[n] for n in on_pass]) if on_pass else Result({}, self._field_quantities(term, loss))
-            values[name] = TermValue(loss(joined.outputs, joined.batch), 1.0, term.to)
-        return values
+    def reach(self) -> dict[str, frozenset[str]]:
+        """Return, for each term, the parameters of `train` that receive its gradient through the graph.
 
-    def receives(self, parameter: str, to: Sequence[str]) -> bool:
-        """Say whether a parameter, by full name, is among the receivers `to`."""
-        return any(parameter in self.scene.parameters_of(target) for target in to)
+        Every pass and term is evaluated once, whether or not it is its turn; the counts of draws do not advance.
+        """
+        trial = replace(self, clock=copy(self.clock), due=[*self.passes], results={}, logged={})
+        trial.clock.draws = dict(self.clock.draws)
+        trial.run(self.passes)
+        reached: dict[str, frozenset[str]] = {}
+        for name, term in self.losses.items():
+            value = trial.value(term, [*self.passes])
+            to = term.receivers
+            parameters = {n: p for n, p in self.optimisers.names.items() if to is None or n in to}
+            grads: Sequence[Tensor | None] = ()
+            if value.requires_grad and parameters:
+                grads = torch.autograd.grad(value, [*parameters.values()], retain_graph=True, allow_unused=True)
+            reached[name] = frozenset(n for n, g in zip(parameters, grads, strict=False) if g is not None)
+        self.scene.shared.clear()
+        self.scene.graph.clear()
+        return reached
 
-    def _counts(self, term: Term) -> bool:
-        until = None if term.until is None else self.clock.steps(term.until)
-        return self.clock.steps(term.start) <= self.clock.stage and (until is None or self.clock.stage < until)
+    # -- gradients -----------------------------------------------------------------------------------------------
 
-    def _field_quantities(self, term: Term, loss: Loss) -> Quantities:
-        wanted = frozenset(q.removesuffix("?") for q in term.loss.config.wiring().needs)
-        target = term.on[0]
-        if target.startswith("renderers."):
-            return self.scene.renderers[target.partition(".")[2]].quantities(wanted)  # type: ignore[operator, no-any-return]
-        return self.scene.fields[target].evaluate({}, wanted)  # type: ignore[operator, no-any-return]
+    def backward(self, terms: Mapping[str, TermValue], *, share: float = 1.0, leaves: Sequence[Tensor] = ()) -> None:
+        """Add the terms' weighted gradients, one backward for each distinct set of receivers.
 
-    def backward(self, terms: Mapping[str, TermValue]) -> None:
-        """Add the terms' weighted gradients, one backward for each distinct `to`, a share of one accumulated batch.
+        Args:
+            terms: values by name.
+            share: factor of all weights, such as that of one among several accumulated batches.
+            leaves: tensors that also receive gradients, whoever the terms' receivers are (mesh vertices).
 
         Raises:
             Diverged: a term is not finite.
         """
-        groups: dict[tuple[str, ...] | None, Tensor] = {}
-        for name, term in terms.items():
-            if not torch.isfinite(term.value):
-                raise Diverged(f"loss {name!r} became {float(term.value)} at step {self.clock.run}")
+        totals: dict[frozenset[str] | None, Tensor] = {}
+        for term in terms.values():
             if term.weight != 0.0 and term.value.requires_grad:
-                share = term.value * (term.weight / self.stage.accumulate)
-                groups[term.to] = groups[term.to] + share if term.to in groups else share
-        for index, (to, total) in enumerate(groups.items()):
-            keep = index + 1 < len(groups)
-            if to is None:
+                weighted = term.value * (term.weight * share)
+                totals[term.receivers] = totals[term.receivers] + weighted if term.receivers in totals else weighted
+        for index, (receivers, total) in enumerate(totals.items(), start=1):
+            if not torch.isfinite(total):
+                self._diverged(terms)
+            keep = index < len(totals)
+            if receivers is None:
                 self.fabric.backward(total, retain_graph=keep)
-            elif inputs := self._receivers(to):
+            elif inputs := [*(p for n, p in self.optimisers.names.items() if n in receivers), *leaves]:
                 self.fabric.backward(total, inputs=inputs, retain_graph=keep)
+        self.scene.graph.clear()
 
-    def _receivers(self, to: Sequence[str]) -> list[nn.Parameter]:
-        named = [p for target in to for p in self.scene.parameters_of(target).values()]
-        return [p for p in named if p.requires_grad]
+    def _diverged(self, terms: Mapping[str, TermValue]) -> NoReturn:
+        bad = {n: float(t.value) for n, t in terms.items() if not torch.isfinite(t.value)}
+        text = ", ".join(f"loss {n!r} became {value}" for n, value in bad.items()) or "the sum of the losses overflows"
+        raise Diverged(f"{text} at step {self.clock.run}")
 
     def optimise(self, only: str | None = None) -> None:
-        """Clip and apply the gradients, then forget them."""
+        """Average the gradients over processes, clip and apply them, of all that moves or of one field; forget them.
+
+        Raises:
+            Diverged: a gradient is not finite.
+        """
         if self.fabric.world_size > 1:
-            for parameter in self.optimisers.names.values():
-                if parameter.grad is not None:
-                    parameter.grad = self.fabric.all_reduce(parameter.grad, reduce_op="mean")
+            self.optimisers.average(self.fabric, only)
+        norm = self.optimisers.gradient_norm(only)
+        scale = 1.0
         if self.stage.clip is not None:
-            norm = self.optimisers.clip(self.clock.now(self.stage.clip))
-            self.logged["gradient_norm"] = torch.tensor(norm)
-        self.optimisers.step(only)
-        self.optimisers.zero()
+            scale = min(1.0, self.clock.now(self.stage.clip) / max(norm, 1e-12))
+            self.logged["gradient_norm"] = norm
+        self.optimisers.step(only, scale=scale)
 
 
-def _join(results: Sequence[Result]) -> Result:
+def _join(results: Sequence[Result], wanted: frozenset[str]) -> Result:
     """Put the elements of several passes into one set, so that a loss takes one mean over all of them."""
     if len(results) == 1:
         return results[0]
-    shared = set.intersection(*({*r.outputs} for r in results)), set.intersection(*({*r.batch} for r in results))
-    outputs = {q: torch.cat([r.outputs[q] for r in results]) for q in shared[0]}
-    return Result({q: torch.cat([r.batch[q] for r in results]) for q in shared[1]}, outputs)
 
+    def joined(parts: Sequence[Quantities]) -> Quantities:
+        common = wanted.intersection(*parts)
+        return {q: torch.cat([part[q] for part in parts]) for q in common}
 
-def activate(scene: Scene, stage: Stage, plan: StagePlan) -> dict[str, ActivePass]:
-    """Return the passes of a stage, wired to the built scene."""
-    active: dict[str, ActivePass] = {}
-    for name, wired in plan.passes.items():
-        table = stage.passes[name]
-        head, _, chosen = (table.data or "").partition(".")
-        detached: dict[str, nn.Parameter] = {}
-        for target in table.detach:
-            detached.update(scene.parameters_of(target))
-        active[name] = ActivePass(
-            name=name,
-            table=table,
-            plan=wired,
-            view=scene.view(wired.roles),
-            renderer=scene.renderers[table.renderer],  # type: ignore[arg-type]
-            data=None if wired.source is not None or not head else scene.data[head],
-            set=chosen,
-            detached=detached,
-        )
-    return active
+    return Result(joined([r.batch for r in results]), joined([r.outputs for r in results]))

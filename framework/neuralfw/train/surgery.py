@@ -2,47 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from ..components import Stateful
 from ..scene import Scene
 from .optimisers import Optimisers
-
-Listener = Callable[[str, Int[Tensor, " old"]], None]
 
 
 class Surgery:
     """The one service through which elements are dropped and copied.
 
-    Whoever keeps state per element (snapshots, statistics) listens: `listener(field, new_index)` receives, for each
-    old element, its new index, or -1 where it was dropped.
+    `keepers` gives whoever may keep something per element (snapshots, statistics); each is told the new numbers.
+
+    Attributes:
+        edited: the parameters whose number of rows may differ from what the recipe builds.
     """
 
-    def __init__(self, scene: Scene, optimisers: Optimisers) -> None:
-        self._scene, self._optimisers = scene, optimisers
-        self.listeners: list[Listener] = []
+    def __init__(self, scene: Scene, optimisers: Optimisers, keepers: Callable[[], Iterable[Stateful]]) -> None:
+        self._scene, self._optimisers, self._keepers = scene, optimisers, keepers
+        self.edited: set[str] = set()
 
     def edit(self, field: str, keep: Int[Tensor, " kept"], copies: Int[Tensor, " copied"] | None = None) -> None:
         """Reduce a field to its elements `keep`, followed by copies of elements `copies` with fresh running means.
 
+        Args:
+            field: a field, or `field.prefix`, all of whose parameters have one row per element.
+            keep: indices of the elements that stay, in their new order.
+            copies: indices, among the elements before, of those that are copied.
+
         Raises:
-            ValueError: an index is out of range, or no parameter has one row per element.
+            ValueError: the parameters differ in their number of rows, or an index is out of range.
         """
         parameters = self._scene.parameters_of(field)
-        count = max((p.shape[0] for p in parameters.values() if p.dim() > 0), default=0)
+        counts = {p.shape[0] if p.dim() else 0 for p in parameters.values()}
+        if len(counts) != 1 or 0 in counts:
+            raise ValueError(f"surgery on {field!r}: parameters with {sorted(counts)} rows, not one for each element")
+        count = counts.pop()
         copies = keep.new_empty(0) if copies is None else copies
         rows = torch.cat([keep, copies])
-        if count == 0 or (rows.numel() and (int(rows.min()) < 0 or int(rows.max()) >= count)):
-            raise ValueError(f"field {field!r} has {count} elements; surgery asks for others")
+        if rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < count:
+            raise ValueError(f"surgery on {field!r}: an index is not among its {count} elements")
         for name, parameter in parameters.items():
-            if parameter.dim() > 0 and parameter.shape[0] == count:
-                parameter.data = parameter.data[rows]
-                parameter.grad = None
-                self._optimisers.edit(name, keep, copies)
+            parameter.data, parameter.grad = parameter.data[rows], None
+            self._optimisers.edit(name, keep, copies)
+        self.edited |= parameters.keys()
         index = torch.full((count,), -1, dtype=torch.long, device=keep.device)
         index[keep] = torch.arange(keep.numel(), device=keep.device)
-        for listener in self.listeners:
-            listener(field, index)
+        for keeper in self._keepers():
+            keeper.renumber(field, index, rows.numel())

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pluggy
 import torch
-from torch import Tensor
 
-from ..components import Callback, Update
+from ..components import Callback, Stateful, Update
 from ..errors import UserError
 from ..recipe.model import Event, Recipe, Stage
 from ..recipe.wiring import Plan
 from ..scene import Scene
+from ..schedules import in_steps
+from .active import active_passes, active_terms, epoch_steps
+from .cache import StageCache
 from .checkpoint import Checkpoint, Store
 from .log import RunLog
-from .optimisers import Optimisers
+from .optimisers import Diverged, Optimisers
 from .signals import Interrupted, Signals
-from .step import Diverged, StepContext, activate
+from .state import capture, hand_over, not_finite, restore
+from .step import StepContext
 from .surgery import Surgery
-from .validation import Validation
+from .validation import Validation, held_out_passes
 
 
 class Trainer:
@@ -30,23 +34,28 @@ class Trainer:
     Attributes:
         scene: what is being learnt; its clock is the run's.
         stage: index of the running stage.
-        seconds: training time so far, over all sittings.
+        seconds: training time of earlier sittings.
+        parts: states of components as a checkpoint held them, until their stage starts.
     """
 
     def __init__(
-        self, scene: Scene, recipe: Recipe, plan: Plan, store: Store, log: RunLog, hooks: pluggy.PluginManager, fabric: Any
-    ) -> None:
+        self, scene: Scene, recipe: Recipe, plan: Plan, store: Store, log: RunLog, hooks: pluggy.PluginManager,
+        fabric: Any, say: Callable[[str], None] = lambda text: None,
+    ) -> None:  # fmt: skip
         self.scene, self.recipe, self.plan = scene, recipe, plan
-        self.store, self.log, self.hooks, self.fabric = store, log, hooks, fabric
+        self.store, self.log, self.hooks, self.fabric, self.say = store, log, hooks, fabric, say
         self.clock = scene.clock
         self.optimisers = Optimisers(scene, self.clock)
-        self.surgery = Surgery(scene, self.optimisers)
+        self.surgery = Surgery(scene, self.optimisers, lambda: self.keepers().values())
+        self.validation = Validation()
         self.stage = 0
         self.seconds = 0.0
-        self.validation = Validation()
+        self.parts: dict[str, torch.Tensor] = {}
         self._callbacks: dict[str, tuple[Event, Callback]] = {}
+        self._update: Update | None = None
+        self._cache = StageCache()
         self._sitting = time.perf_counter()
-        self._saved_at = -1
+        self._saved: tuple[int, int] | None = None
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
@@ -56,73 +65,72 @@ class Trainer:
         Raises:
             Interrupted: Ctrl-C or SIGTERM; the state was saved first.
             Diverged: something is no longer finite; the last good state stays saved.
+            UserError: out of memory, full disk.
         """
         self._sitting = time.perf_counter()
-        with Signals() as signals:
-            self.hooks.hook.neuralfw_run_start(trainer=self)
-            try:
-                while self.stage < len(self.recipe.stages):
-                    self._run_stage(self.recipe.stages[self.stage], signals)
-                    self.stage, self.clock.stage, self.clock.draws = self.stage + 1, 0, {}
-                    self.validation = Validation()
-                    self.save()
-            except (torch.OutOfMemoryError, MemoryError) as error:
-                raise UserError(f"out of memory at step {self.clock.run}: {error}\n{self._kept()}") from error
-            except Diverged as error:
-                raise Diverged(f"{error}\n{self._kept()}") from error
-            finally:
-                self.hooks.hook.neuralfw_run_end(trainer=self)
-                self.log.close()
+        with self._explaining(), Signals(self.say) as signals:
+            self._tell("neuralfw_run_start")
+            while not self.finished:
+                stage = self.recipe.stages[self.stage]
+                if in_steps(stage.steps, 1):
+                    self._run_stage(stage, signals)
+                self._leave()
+                self._pause(signals)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every stage is done."""
+        return self.stage == len(self.recipe.stages)
 
     def _run_stage(self, stage: Stage, signals: Signals) -> None:
-        ctx, update = self._start(stage)
-        if self.clock.stage_steps == 0:
-            return
+        ctx, update = self._enter(stage)
+        self._tell("neuralfw_stage_start", stage=stage.name, steps=self.clock.stage_steps)
         if self.clock.stage == 0:
+            if stage.cache and self._cache.load(self):
+                return
             update.check(ctx)
             self._fire(ctx, at="start")
-        self.hooks.hook.neuralfw_stage_start(trainer=self, stage=stage.name, steps=self.clock.stage_steps)
-        while self.clock.stage < self.clock.stage_steps:
-            self._step(ctx, update)
-            if self._validate(ctx):
-                break
-            every = self.clock.steps(self.recipe.checkpoint.every)
-            if signals.received:
+        every = self.clock.steps(self.recipe.checkpoint.every)
+        while self.clock.stage < self.clock.stage_steps and not self.validation.exhausted(self.recipe.validation):
+            ctx.begin()
+            update.step(ctx)
+            self.clock.tick()
+            self._fire(ctx)
+            self._write(ctx, self.validation.judge(ctx, self.recipe.validation))
+            if self.validation.best_step == self.clock.run or (every and self.clock.run % every == 0):
                 self.save()
-                raise Interrupted(signals.received, self.clock.run, self.store.folder.parent)
-            if every and self.clock.run % every == 0:
-                self.save()
+            self._tell("neuralfw_step_end", ctx=ctx)
+            self._pause(signals)
         self._fire(ctx, at="end")
-        self.optimisers.keep()
+        if stage.cache:
+            self._cache.save(self)
 
-    def _step(self, ctx: StepContext, update: Update) -> None:
-        ctx.due = self._due(ctx)
-        ctx.results, ctx.logged = {}, {}
-        self.scene.shared.clear()
-        update.step(ctx)
-        self.clock.run += 1
-        self.clock.stage += 1
-        self._fire(ctx)
-        if self.clock.run % self.recipe.log.every == 0 or self.clock.stage == self.clock.stage_steps:
-            self._write(ctx)
-        self.hooks.hook.neuralfw_step_end(trainer=self, ctx=ctx)
+    def _leave(self) -> None:
+        """Go on to the next stage; at the end of the last the clock stays where it is, for the schedules."""
+        stage = self.recipe.stages[self.stage]
+        self.stage += 1
+        self.validation, self._callbacks, self._update = Validation(), {}, None
+        if not self.finished:
+            self.clock.next_stage()
+        if in_steps(stage.steps, 1):
+            self.save()
 
-    def _due(self, ctx: StepContext) -> list[str]:
-        due: list[str] = []
-        for name, active in ctx.passes.items():
-            every, offset = self.clock.steps(active.table.every), self.clock.steps(active.table.offset)
-            turn = self.clock.stage >= offset and (self.clock.stage - offset) % max(1, every) == 0
-            if turn and (active.plan.source is None or active.plan.source in due):
-                due.append(name)
-        return due
+    def _pause(self, signals: Signals) -> None:
+        if signals.received:
+            self.save()
+            raise Interrupted(signals.received, self.clock.run, self.store.folder.parent)
 
     # -- a stage -------------------------------------------------------------------------------------------------
 
-    def _start(self, stage: Stage) -> tuple[StepContext, Update]:
-        passes = activate(self.scene, stage, self.plan.stages[self.stage])
-        self.clock.epoch_steps = _epoch_steps(passes)
+    def _enter(self, stage: Stage) -> tuple[StepContext, Update]:
+        passes = active_passes(self.scene, stage, self.plan.stages[self.stage])
+        self.clock.epoch_steps = epoch_steps(stage, passes)
         self.clock.stage_steps = self.clock.steps(stage.steps)
+        if stage.fresh and self.clock.stage == 0:
+            self.optimisers.forget()
         self.optimisers.start(stage)
+        update: Update = self.scene.make(stage.update)
+        self._update = update
         self._callbacks = {e.name: (e, self.scene.make(e.callback)) for e in stage.callbacks}
         ctx = StepContext(
             scene=self.scene,
@@ -132,11 +140,30 @@ class Trainer:
             surgery=self.surgery,
             fabric=self.fabric,
             passes=passes,
-            losses={t.name: (t, self.scene.make(t.loss)) for t in stage.losses},
+            losses=active_terms(self.scene, stage, passes),
         )
-        self._load_pending()
+        self._check(ctx)
+        for name, keeper in self.keepers().items():
+            if not name.startswith("data."):
+                hand_over(keeper, name, self.parts)
+        self.parts = {}
         self.scene.train()
-        return ctx, self.scene.make(stage.update)
+        return ctx, update
+
+    def _check(self, ctx: StepContext) -> None:
+        stage, validation = ctx.stage, self.recipe.validation
+        if stage.time == "cycle" and not any(p.data is not None and p.data.times for p in ctx.passes.values()):
+            raise UserError(f'stage {stage.name!r}: time = "cycle" needs time stamps, which none of its data has')
+        if validation is not None and not held_out_passes(ctx, validation.set):
+            self.say(f"stage {stage.name!r} is not validated: none of its data holds a set {validation.set!r}")
+
+    def keepers(self) -> dict[str, Stateful]:
+        """Return the components that may keep a state, each by its place."""
+        keepers: dict[str, Stateful] = {f"data.{name}": data for name, data in self.scene.data.items()}
+        keepers |= {f"callbacks.{name}": callback for name, (_, callback) in self._callbacks.items()}
+        return keepers if self._update is None else {**keepers, "update": self._update}
+
+    # -- events --------------------------------------------------------------------------------------------------
 
     def _fire(self, ctx: StepContext, at: str | None = None) -> None:
         for event, callback in self._callbacks.values():
@@ -145,29 +172,28 @@ class Trainer:
 
     def _turn(self, event: Event) -> bool:
         since = self.clock.stage - self.clock.steps(event.start)
-        until = None if event.until is None else self.clock.steps(event.until)
         every = 1 if event.every is None else max(1, self.clock.steps(event.every))
-        return since >= 0 and since % every == 0 and (until is None or self.clock.stage <= until)
+        ended = event.until is not None and self.clock.stage >= self.clock.steps(event.until)
+        return since >= 0 and since % every == 0 and not ended
 
-    def _write(self, ctx: StepContext) -> None:
-        values: dict[str, Any] = {f"loss/{n}": float(v) for n, v in ctx.logged.items()}
-        values |= {f"lr/{n}": rate for n, rate in self.optimisers.learning_rates().items()}
+    def _write(self, ctx: StepContext, verdict: float | None) -> None:
+        last = self.clock.stage == self.clock.stage_steps
+        if verdict is None and not last and self.clock.run % self.recipe.log.every:
+            return
+        values: dict[str, Any] = {name: float(value) for name, value in ctx.logged.items()}
+        values |= {f"lr/{name}": rate for name, rate in self.optimisers.learning_rates().items()}
+        values |= {} if verdict is None else {"validation": verdict}
         values |= {"stage": ctx.stage.name, "seconds": round(self.elapsed(), 3)}
         self.log.scalars(self.clock.run, values)
-        self.hooks.hook.neuralfw_scalars(trainer=self, step=self.clock.run, values=values)
+        self._tell("neuralfw_scalars", step=self.clock.run, values=values)
 
-    def _validate(self, ctx: StepContext) -> bool:
-        """Judge the held-out set when it is due; says whether the stage should end early."""
-        table = self.recipe.validation
-        if table is None or self.clock.stage % max(1, self.clock.steps(table.every)) != 0:
-            return False
-        verdict = self.validation.judge(ctx, table)
-        if verdict is None:
-            return False
-        self.log.scalars(self.clock.run, {"validation": verdict, "stage": ctx.stage.name})
-        if self.validation.improved:
-            self.save(best=True)
-        return table.patience is not None and self.validation.waited >= table.patience
+    def _tell(self, hook: str, **what: Any) -> None:
+        """Call a hook of the plugins. The state is whole whenever one is called, and saved should one fail."""
+        try:
+            getattr(self.hooks.hook, hook)(trainer=self, **what)
+        except Exception:
+            self.save()
+            raise
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -175,87 +201,65 @@ class Trainer:
         """Return the seconds of training so far, over all sittings."""
         return self.seconds + time.perf_counter() - self._sitting
 
-    def save(self, *, best: bool = False) -> None:
-        """Write a checkpoint, unless a parameter is no longer finite.
+    def save(self) -> None:
+        """Write a checkpoint, unless the one that was written last is of this very state.
 
         Raises:
-            Diverged: naming the parameter.
+            Diverged: a parameter is not finite.
+            UserError: the disk is full or the folder read-only.
         """
-        if self._saved_at == self.clock.run and not best and self.clock.stage:
-            return
-        for name, parameter in self.scene.named_parameters():
-            if not torch.isfinite(parameter).all():
-                raise Diverged(f"parameter {name} is no longer finite at step {self.clock.run}")
-        self.store.save(self.state(), self.clock.run, self.recipe.checkpoint.keep, best=best)
-        self._saved_at = self.clock.run
-
-    def state(self) -> Checkpoint:
-        """Return everything needed to go on exactly."""
-        self.optimisers.keep()
-        running = {f"{n}/{k}": t for n, s in self.optimisers.kept.items() for k, t in s.items()}
-        parts: dict[str, Tensor] = {}
-        for name, data in self.scene.data.items():
-            parts |= {f"data.{name}/{k}": t for k, t in data.state().items()}
-        for name, (_, callback) in self._callbacks.items():
-            parts |= {f"callbacks.{name}/{k}": t for k, t in callback.state().items()}
-        state = {
-            "step": self.clock.run,
-            "stage": self.stage,
-            "stage_step": self.clock.stage,
-            "draws": self.clock.draws,
-            "seconds": self.elapsed(),
-            "validation": self.validation.state(),
-        }
-        return Checkpoint({"scene": self.scene.state_dict(), "optimisers": running, "parts": parts}, state)
+        position = (self.stage, self.clock.run)
+        if position != self._saved and self.fabric.is_global_zero:
+            best = self.validation.best_step == self.clock.run
+            self.store.save(capture(self), self.clock.run, self.recipe.checkpoint.keep, best=best)
+            self._saved = position
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Take up a saved state; callbacks take up theirs when their stage starts."""
-        tensors, state = checkpoint.tensors, checkpoint.state
-        load_weights(self.scene, tensors["scene"])
-        self.optimisers.kept = {}
-        for full, tensor in tensors["optimisers"].items():
-            name, _, key = full.rpartition("/")
-            self.optimisers.kept.setdefault(name, {})[key] = tensor if key == "step" else tensor.to(self.scene.device)
-        self.clock.run, self.stage, self.clock.stage = state["step"], state["stage"], state["stage_step"]
-        self.clock.draws = {str(k): int(v) for k, v in state["draws"].items()}
-        self.seconds, self._saved_at = state["seconds"], state["step"]
-        self.validation = Validation(**state["validation"])
-        self._pending = tensors["parts"]
-        for name, data in self.scene.data.items():
-            data.load_state(_part(self._pending, f"data.{name}"))
+        """Take up a saved state.
 
-    _pending: Mapping[str, Tensor] | None = None
+        Raises:
+            UserError: the checkpoint does not fit the recipe.
+        """
+        restore(self, checkpoint)
+        self._saved = (self.stage, self.clock.run)
 
-    def _load_pending(self) -> None:
-        for name, (_, callback) in self._callbacks.items():
-            callback.load_state(_part(self._pending or {}, f"callbacks.{name}"))
-        self._pending = None
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Make whatever ends the training early also say what is kept, and close what is open."""
+        try:
+            yield
+        except Interrupted:
+            raise
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped at once; {self._kept()}") from None
+        except Diverged as error:
+            bad = not_finite(self.scene)
+            text = f"{error}; parameter {bad} is not finite" if bad and bad not in str(error) else str(error)
+            raise Diverged(f"{text}\na smaller lr, or clip, may help; {self._kept()}") from error
+        except UserError as error:
+            raise UserError(f"{error}\n{self._kept()}") from error
+        except Exception as error:
+            if _out_of_memory(error):
+                text = f"out of memory at step {self.clock.run}: {error}\nsmaller batches may help; {self._kept()}"
+                raise UserError(text) from error
+            error.add_note(self._kept())
+            raise
+        finally:
+            with suppress(OSError):
+                self.log.close()
+            self.hooks.hook.neuralfw_run_end(trainer=self)
 
     def _kept(self) -> str:
-        if not self.store.saved():
-            return "no checkpoint had been written yet"
-        return f"the last good state is kept: {self.store.path('latest')}"
+        saved = self.store.saved()
+        if not saved:
+            return "no state had been saved yet"
+        run = self.store.folder.parent
+        return f"the last good state is kept: {saved[-1]}; to go on from there: neuralfw resume {run}"
 
 
-def load_weights(scene: Scene, weights: Mapping[str, Tensor]) -> None:
-    """Load saved weights; a parameter whose number of elements changed while training takes the saved size.
-
-    Raises:
-        UserError: a name or shape does not fit the recipe's scene.
-    """
-    own = scene.state_dict(keep_vars=True)
-    if unknown := sorted(own.keys() ^ weights.keys()):
-        raise UserError(f"the checkpoint does not fit the recipe: {', '.join(unknown[:5])} on one side only")
-    for name, tensor in weights.items():
-        if own[name].shape[1:] != tensor.shape[1:] or own[name].dim() != tensor.dim():
-            raise UserError(f"the checkpoint does not fit the recipe: {name} is {tuple(tensor.shape)}")
-        own[name].data = tensor.to(own[name].device, own[name].dtype)
-
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix + "/"): t for k, t in tensors.items() if k.startswith(prefix + "/")}
-
-
-def _epoch_steps(passes: Mapping[str, Any]) -> int:
-    first = next((p for p in passes.values() if p.data is not None), None)
-    return 1 if first is None else max(1, first.data.batches(first.set, first.table.draw))
+def _out_of_memory(error: Exception) -> bool:
+    """Say whether a device or the host ran out of memory; torch reports the latter as a RuntimeError."""
+    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
+        return True
+    told = ("can't allocate memory", "not enough memory")
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in told)
