@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic.json_schema import SkipJsonSchema, WithJsonSchema
@@ -80,7 +80,7 @@ class _Ramp(Schedule):
     warmup: Length = Field(0, description="steps over which the number first grows linearly from 0 to start")
 
     @model_validator(mode="after")
-    def _ends(self) -> Self:
+    def _ends(self) -> _Ramp:
         if self.until is None:
             self.needs_until()
         return self
