@@ -99,6 +99,9 @@ class SdfSamplesConfig(DataConfig):
     def sets(self) -> Mapping[str, tuple[str, ...]]:
         return {"balanced": ("points", "sdf", "index")}
 
+    def batch_size(self, draw: BaseModel) -> int:
+        return int(getattr(draw, "items", 1)) * int(getattr(draw, "points", 1))
+
 
 class ClampedL1Config(ComponentConfig):
     """Options of `clamped_l1`."""

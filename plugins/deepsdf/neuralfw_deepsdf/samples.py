@@ -55,7 +55,7 @@ class SdfSamples(Data):
         self.shape_frames = tuple(shape.frame for shape in loaded)
         self.bounds = torch.tensor([[-1.0] * 3, [1.0] * 3])
         total = sum(len(s.outside) + len(s.inside) for s in loaded)
-        self.notes = (f"{len(loaded)} shapes with {total:,} samples from {config.path.name}",)
+        self.notes = (f"{total:,} samples of {len(loaded)} shapes from {config.path.name}",)
 
     def holds(self, set_name: str) -> bool:
         return set_name == "balanced"
@@ -88,7 +88,9 @@ def _listed(root: Path, split: Path | None) -> Iterator[tuple[str, Path]]:
         yield root.stem, root
         return
     if not root.is_dir():
-        raise UserError(f"{root} does not exist: sdf_samples opens a folder of npz files, meshes or clouds, or one file")
+        raise UserError(
+            f"{root} does not exist: sdf_samples opens a folder of npz files, meshes or clouds, or one file"
+        )
     if split is not None:
         yield from ((name, _file_of(root, name)) for name in _instances(split))
         return
