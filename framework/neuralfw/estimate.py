@@ -23,7 +23,7 @@ from .recipe.wiring import StagePlan
 from .registry import Registry
 from .scene import Scene
 from .session import Checked
-from .train.step import activate
+from .train.active import active_passes, active_terms
 
 _MOMENTS = 2
 """Running means that Adam keeps of each parameter."""
@@ -144,21 +144,22 @@ def _peak_of_step(scene: Scene, stage: Stage, plan: StagePlan) -> int:
     from .train.surgery import Surgery
 
     optimisers = Optimisers(scene, scene.clock)
+    passes = active_passes(scene, stage, plan)
     ctx = StepContext(
         scene=scene,
         stage=stage,
         clock=scene.clock,
         optimisers=optimisers,
-        surgery=Surgery(scene, optimisers),
+        surgery=Surgery(scene, optimisers, tuple),
         fabric=Fabric(accelerator="cpu", devices=1, precision=scene.recipe.precision),
-        passes=activate(scene, stage, plan),
-        losses={t.name: (t, scene.make(t.loss)) for t in stage.losses},
+        passes=passes,
+        losses=active_terms(scene, stage, passes),
     )
     scene.train()
     scene.shared.clear()
     with _Ledger() as ledger:
         ctx.run(ctx.passes)
-        total = torch.stack([term.value for term in ctx.every_term().values()]).sum()
+        total = torch.stack([ctx.value(term, [*passes]) for term in ctx.losses.values()]).sum()
         gradients = torch.autograd.grad(total, [p for p in scene.parameters() if p.requires_grad], allow_unused=True)
     return ledger.peak - sum(g.numel() * g.element_size() for g in gradients if g is not None)
 
