@@ -175,6 +175,10 @@ class DataConfig(ComponentConfig):
         """Return the named sets and the quantities of their batches; the first is the default."""
         raise NotImplementedError(type(self).__name__)
 
+    def batch_size(self, draw: BaseModel) -> int:
+        """Return how many samples a batch holds at most; `draw` is what a pass says. The base looks for `batch`."""
+        return int(getattr(draw, "batch", getattr(self, "batch", 1)))
+
     def wiring(self) -> Wiring:
         first = next(iter(self.sets().values()))
         return Wiring(provides={q: () for q in first})

@@ -20,7 +20,8 @@ from .recipe.tables import marker
 from .recipe.toml_writer import inline
 from .recipe.words import expected
 from .registry import NotFound, Registry
-from .session import check, find_recipe, shipped_recipes
+from .session import check
+from .shipped import find_recipe, shipped_recipes
 from .suggest import nearest
 
 Facts = dict[str, Any]
@@ -38,11 +39,12 @@ def describe(registry: Registry, name: str) -> list[Facts]:
     if not found and (name.endswith(".toml") or find_recipe(name)):
         found.append(of_recipe(name))
     if not found:
-        raise _unknown(registry, name)
+        raise unknown(registry, name)
     return found
 
 
-def _unknown(registry: Registry, name: str) -> UserError:
+def unknown(registry: Registry, name: str) -> UserError:
+    """Return the error that nothing installed is called so: with what comes close, or the plugin that would bring it."""
     components = [*registry.components()]
     try:
         registry.find("|".join({c.kind for c in components}), name)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from .errors import UserError
 from .registry import Registry, Unavailable
 
 if TYPE_CHECKING:
@@ -55,7 +58,11 @@ class Hooks:
 
 
 def hook_manager(registry: Registry) -> pluggy.PluginManager:
-    """Return a manager with the hooks of every plugin that declares some; one that fails is noted as broken."""
+    """Return a manager with the hooks of every plugin that declares some.
+
+    A plugin whose hooks cannot be registered is noted as broken. One whose hook raises later is warned of and left out
+    from there on; a UserError it raises is the user's to see.
+    """
     manager = pluggy.PluginManager("neuralfw")
     manager.add_hookspecs(Hooks)
     for manifest in registry.manifests:
@@ -68,6 +75,38 @@ def hook_manager(registry: Registry) -> pluggy.PluginManager:
         except Exception as error:
             if manager.has_plugin(manifest.plugin):
                 manager.unregister(name=manifest.plugin)
-            reason = f"hooks {manifest.hooks}: {type(error).__name__}: {error}"
-            registry.broken.append(Unavailable(manifest.plugin, reason, f"neuralfw run --no-plugin {manifest.plugin}"))
+            _note(registry, manifest.plugin, f"hooks {manifest.hooks}", error)
+        else:
+            _contain(manager, registry, manifest.plugin)
     return manager
+
+
+def _note(registry: Registry, plugin: str, what: str, error: Exception) -> Unavailable:
+    noted = Unavailable(plugin, f"{what}: {type(error).__name__}: {error}", f"leave it out: --no-plugin {plugin}")
+    registry.broken.append(noted)
+    return noted
+
+
+def _contain(manager: pluggy.PluginManager, registry: Registry, plugin: str) -> None:
+    """Make a plugin's hooks unable to break a run: the first that raises silences all of them."""
+    silenced: list[Unavailable] = []
+
+    def contained(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            if silenced:
+                return None
+            try:
+                return function(*args)
+            except UserError:
+                raise
+            except Exception as error:
+                silenced.append(_note(registry, plugin, f"hook {name}", error))
+                warnings.warn(f"{plugin} is left out from here on: {silenced[0].reason}", RuntimeWarning, stacklevel=2)
+                return None
+
+        return call
+
+    for caller in manager.get_hookcallers(manager.get_plugin(plugin)) or ():
+        for implementation in caller.get_hookimpls():
+            if implementation.plugin_name == plugin and not (implementation.wrapper or implementation.hookwrapper):
+                implementation.function = contained(caller.name, implementation.function)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,10 @@ def read_manifest(path: Path, plugin: str, version: str = "") -> Manifest:
     owner = raw.get("owner")
     if not isinstance(owner, str) or not owner.isidentifier():
         raise ManifestError(f"{path}: owner must be a plain name, found {owner!r}")
+    components = tuple(_component(c, owner, plugin, path) for c in raw.get("component", ()))
+    names = Counter((c.kind, c.name) for c in components)
+    if twice := [f"{kind} {name!r} twice" for (kind, name), count in names.items() if count > 1]:
+        raise ManifestError(f"{path} has {', '.join(twice)}")
     return Manifest(
         plugin=plugin,
         owner=owner,
@@ -112,7 +117,7 @@ def read_manifest(path: Path, plugin: str, version: str = "") -> Manifest:
         path=path,
         version=version,
         hooks=str(raw.get("hooks", "")),
-        components=tuple(_component(c, owner, plugin, path) for c in raw.get("component", ())),
+        components=components,
         quantities=tuple(_quantity(q, path) for q in raw.get("quantity", ())),
         recipes=tuple(raw.get("recipes", ())),
     )

@@ -99,3 +99,22 @@ def recipe_text(facts: Mapping[str, Any]) -> Iterator[str]:
     yield from columns((f"stage {n}", str(s["steps"]), ", ".join(s["losses"])) for n, s in facts["stages"].items())
     yield ""
     yield f"the wiring: neuralfw check {facts['name']}"
+
+
+@app.command()
+def schema(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A component; default: a whole recipe.")] = None,
+) -> None:
+    """Print the JSON Schema of a component's table, or of a recipe over all installed components, for editors."""
+    from ..describe import unknown
+    from ..registry import discover
+    from ..schema import component_schema, recipe_schema
+
+    registry = discover()
+    if name is None:
+        write_json(recipe_schema(registry))
+        return
+    named = [component for component in registry.components() if name in (component.name, component.full_name)]
+    if not named:
+        raise unknown(registry, name)
+    write_json(component_schema(registry, named[0]))

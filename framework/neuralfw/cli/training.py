@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,8 @@ import typer
 
 from . import options as o
 from .app import app
+from .results import figures
+from .tables import write
 
 
 @app.command()
@@ -26,20 +29,35 @@ def run(
 ) -> None:
     """Train a recipe, then export and evaluate as it says. The last line names the run directory."""
     from ..session import train
+    from .progress import Watcher
 
     root = train(
-        recipe, overrides or (), out=out, device=device, start_from=start_from, exclude=exclude or (), say=_say
+        recipe,
+        overrides or (),
+        out=out,
+        device=device,
+        start_from=start_from,
+        exclude=exclude or (),
+        say=_say,
+        watchers=[Watcher()],
     )
-    typer.echo(str(root))
+    _results(root)
 
 
 @app.command()
 def resume(run: o.RunDirectory, device: o.Device = "auto", exclude: o.Excluded = None) -> None:
-    """Go on with a run exactly where it stopped."""
+    """Go on with a run exactly where it stopped. The last line names the run directory."""
     from ..session import resume
+    from .progress import Watcher
 
-    typer.echo(str(resume(run, device=device, exclude=exclude or (), say=_say)))
+    _results(resume(run, device=device, exclude=exclude or (), say=_say, watchers=[Watcher()]))
 
 
 def _say(text: str) -> None:
     typer.echo(text, err=True)
+
+
+def _results(root: Path) -> None:
+    for file in sorted((root / "eval").glob("*.json")):
+        write([*figures(json.loads(file.read_text(encoding="utf-8"))), ""])
+    typer.echo(str(root))

@@ -1,0 +1,41 @@
+"""The verb doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from . import options as o
+from .app import app
+from .tables import columns, write, write_json
+
+
+@app.command()
+def doctor(as_json: o.AsJson = False) -> None:
+    """Say what works on this machine, what does not, and the command that mends it."""
+    from ..doctor import examine
+    from ..hooks import hook_manager
+    from ..registry import discover
+
+    registry = discover()
+    hook_manager(registry)
+    found = examine(registry)
+    write_json(found) if as_json else write(_text(found))
+
+
+def _text(found: dict[str, Any]) -> Iterator[str]:
+    yield from columns(found["environment"].items())
+    yield ""
+    yield "plugins"
+    rows = [
+        (p["plugin"], p["version"], f"API {p['api']}", f"{len(p['components'])} components", p["path"]) for p in found["plugins"]
+    ]
+    yield from columns(rows, "  ")
+    for broken in found["unavailable"]:
+        yield f"  {broken['plugin']} is unavailable: {broken['reason']}"
+        if broken["remedy"]:
+            yield f"    to mend it: {broken['remedy']}"
+    yield ""
+    yield "packages"
+    yield from columns(found["packages"].items(), "  ")
+    yield from columns(found["optional"].items(), "  ")

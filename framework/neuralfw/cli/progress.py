@@ -1,0 +1,96 @@
+"""What a run shows while it trains: a live bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from ..hooks import hook
+
+if TYPE_CHECKING:
+    from ..train.step import StepContext
+    from ..train.trainer import Trainer
+
+LIVE_SECONDS = 0.5
+PLAIN_SECONDS = 10.0
+_RATE_SECONDS = 30.0
+
+
+class Watcher:
+    """Shows stage, steps per second, time left, terms and validation. Values are read only when it shows something.
+
+    Between two showings a step costs one reading of the clock.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._every = LIVE_SECONDS if self._console.is_terminal else PLAIN_SECONDS
+        self._live: Live | None = None
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            auto_refresh=False,
+            speed_estimate_period=_RATE_SECONDS,
+            console=self._console,
+        )
+        self._stage = ""
+        self._steps = self._shown_step = 0
+        self._shown = 0.0
+
+    @hook
+    def neuralfw_stage_start(self, trainer: Trainer, stage: str, steps: int) -> None:
+        """Begin a bar."""
+        self._stage, self._steps = stage, steps
+        self._shown, self._shown_step = time.perf_counter(), trainer.clock.stage
+        self._task = self._bars.add_task(stage, total=steps, completed=trainer.clock.stage, rate="")
+        if self._console.is_terminal and self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._live.start()
+
+    @hook
+    def neuralfw_step_end(self, trainer: Trainer, ctx: StepContext) -> None:
+        """Show the step, if it is time or the stage is done."""
+        now = time.perf_counter()
+        if now - self._shown < self._every and trainer.clock.stage < self._steps:
+            return
+        rate = (trainer.clock.stage - self._shown_step) / max(now - self._shown, 1e-9)
+        self._shown, self._shown_step = now, trainer.clock.stage
+        values = terms(trainer, ctx)
+        if self._live is None:
+            self._console.print(self._line(rate, values), highlight=False, markup=False, soft_wrap=True)
+            return
+        self._bars.update(self._task, completed=trainer.clock.stage, rate=f"{rate:.3g} steps/s")
+        self._live.update(Group(self._bars, Text(values, style="dim", overflow="ellipsis", no_wrap=True)), refresh=True)
+
+    def _line(self, rate: float, values: str) -> str:
+        left = (self._steps - self._shown_step) / rate if rate > 0 else 0.0
+        return f"{self._stage} {self._shown_step:,}/{self._steps:,}  {rate:.3g} steps/s, {clock(left)} left  {values}"
+
+    @hook
+    def neuralfw_run_end(self, trainer: Trainer) -> None:
+        """End the display, however training ended."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def terms(trainer: Trainer, ctx: StepContext) -> str:
+    """Return the values of a step's terms in words, and the best validation."""
+    shown = [f"{name.removeprefix('loss/')} {float(value):.4g}" for name, value in ctx.logged.items()]
+    best: Any = trainer.validation.best
+    return "  ".join([*shown, *([f"best validation {best:.4g}"] if best is not None else [])])
+
+
+def clock(seconds: float) -> str:
+    """Return a span as m:ss or h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
