@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from neuralfw.geometry import Mesh
+from neuralfw.geometry.distance import point_to_mesh_distance
 from neuralfw.geometry.mesh import boundary_edges
 
 from .surface import Directed, Shape, SurfaceDistances
@@ -169,7 +170,7 @@ def hausdorff(c: Comparison) -> float:
 @_metric("lower", "length")
 def hausdorff_95(c: Comparison) -> float:
     """The larger of the two distances that 95 % of either side's samples do not exceed."""
-    return max(side.percentile(95) for side in c.both)
+    return max(side.percentile(95.0) for side in c.both)
 
 
 @_metric("higher", "1")

@@ -108,4 +108,4 @@ def _directed(
 ) -> Directed:
     if normals is None or target_normals is None:
         return Directed(points, found.distance, None)
-    return Directed(points, found.distance, np.einsum("ij,ij->i", normals, target_normals[found.index]))
+    return Directed(points, found.distance, np.einsum("ij,ij->i", normals, target_normals[found.target]))

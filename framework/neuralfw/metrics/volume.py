@@ -73,4 +73,5 @@ def _is_below(points: Float64[np.ndarray, "p 3"], triangles: Float64[np.ndarray,
     through = (turn > 0).all(axis=1) | (turn < 0).all(axis=1)
     weight = np.roll(turn, -1, axis=1)
     height = np.einsum("pk,pk->p", weight, corner[:, :, 2])
-    return through & (height * weight.sum(axis=1) > 0)
+    below: np.ndarray = through & (height * weight.sum(axis=1) > 0)
+    return below
