@@ -52,11 +52,11 @@ def protocol(run: Path, figure: dict[str, Any]) -> float:
 
 
 def radius_error(run: Path, figure: dict[str, Any]) -> float:
-    """Largest deviation of the mesh's vertices from the unit sphere about the origin."""
-    from neuralfw.geometry import read_mesh
+    """Mean deviation of the mesh from the unit sphere about the origin, over samples uniform by area."""
+    from neuralfw.geometry import read_mesh, sample_surface
 
-    radii = np.linalg.norm(read_mesh(run / "meshes/mesh.ply").vertices, axis=1)
-    return float(np.abs(radii - 1.0).max())
+    points, _ = sample_surface(read_mesh(run / "meshes/mesh.ply"), 200_000, np.random.default_rng(0))
+    return float(np.abs(np.linalg.norm(points, axis=1) - 1.0).mean())
 
 
 def coverage(run: Path, figure: dict[str, Any]) -> float:

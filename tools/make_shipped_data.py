@@ -14,7 +14,7 @@ DATA = Path(__file__).resolve().parents[1] / "recipes" / "data"
 
 
 def make(source: Path, folder: Path) -> None:
-    """Write `spot_mesh.ply`, the mesh as it is, and `spot.ply`, points uniform in area with face normals, to `folder`."""
+    """Write `spot_mesh.ply`, the mesh as it is, and `spot.ply`, points of it with face normals, to `folder`."""
     mesh = read_mesh(source)
     write_mesh(folder / "spot_mesh.ply", mesh.vertices, mesh.faces)
     points, normals = sample_surface(mesh, POINTS, np.random.default_rng(0))
