@@ -81,12 +81,20 @@ class Run:
         name = self.shapes[0] if shape is None and len(self.shapes) == 1 else shape
         return Frame.from_dict(frames[self.shapes.index(name)]) if frames and name in self.shapes else self.frame
 
+    @cached_property
+    def timed(self) -> bool:
+        """Whether the SDF depends on time."""
+        field = self.recipe.fields.get(self.scene.roles().get("sdf", ""))
+        return field is not None and "time" in field.config.wiring().provides["sdf"]
+
     def inputs(self, t: float | None = None, shape: str | None = None) -> dict[str, Tensor]:
         """Return further coordinates as tensors of one row: a time, or a shape's name, or "A:B:0.3" between two.
 
         Raises:
-            UserError: no shape of that name; a run of several shapes needs one.
+            UserError: no shape of that name; a run of several shapes needs one, a scene that moves needs a time.
         """
+        if self.timed and t is None:
+            raise UserError("this scene moves: say at which time in [0, 1], such as --times 0.5")
         fixed = {} if t is None else {"time": torch.tensor([t], device=self.scene.device)}
         if not self.scene.view().has("latents"):
             return fixed
@@ -139,16 +147,18 @@ class Run:
     ) -> list[Path]:  # fmt: skip
         """Write meshes in world units; return their files.
 
-        `shape` may be "A:B:n" for n meshes from one shape to another.
+        `shape` may be "A:B:n" for n meshes from one shape to another. A scene that moves is written at its start,
+        middle and end where no times are given.
         """
         ending = self.recipe.export.format if self.recipe.export else "ply"
         chosen = _between(shape) if shape else [None] if len(self.shapes) < 2 else [*self.shapes]
+        moments: Sequence[float | None] = times or ((0.0, 0.5, 1.0) if self.timed else (None,))
         written = []
         for name in chosen:
-            for t in times or [None]:
+            for t in moments:
                 mesh = self.mesh(t, resolution, shape=name)
                 stem = "mesh" + (f"_{_safe(name)}" if name else "") + (f"_t{t:.3f}" if t is not None else "")
-                path = output if output and len(chosen) * max(1, len(times)) == 1 else None
+                path = output if output and len(chosen) * len(moments) == 1 else None
                 path = path or (output or self.folder.meshes) / f"{stem}.{ending}"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_mesh(path, mesh.vertices, mesh.faces)

@@ -105,6 +105,11 @@ class Scene(nn.Module):
         """Return the scene as a pass sees it: a field for each role, and the parameters it only reads."""
         return SceneView(self, self.roles() if roles is None else roles, frozenset(detached))
 
+    def parts_of(self, field: str) -> frozenset[str]:
+        """Return the fields of which a field is made, directly or through others."""
+        named = _references(self.recipe.fields[field]) & self.recipe.fields.keys()
+        return frozenset(named).union(*(self.parts_of(name) for name in named - {field}))
+
     def parameters_of(self, target: str) -> dict[str, nn.Parameter]:
         """Return the parameters that `field`, `field.prefix` or `renderers.name` means, by full name.
 

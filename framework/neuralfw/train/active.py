@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 
-from ..components import Data, Loss, Renderer
+from ..components import Data, Field, Loss, Quantities, Renderer
 from ..recipe.model import Pass, Stage, Term
 from ..recipe.wiring import PassPlan, StagePlan
 from ..scene import Scene, SceneView
@@ -21,6 +22,7 @@ class ActivePass:
 
     Attributes:
         set: name of the set it draws from, "" for the default.
+        fields: the fields it evaluates, with those that they are made of.
         detached: the parameters that it only reads, by full name.
     """
 
@@ -31,6 +33,7 @@ class ActivePass:
     renderer: Renderer
     data: Data | None
     set: str
+    fields: frozenset[str]
     detached: Mapping[str, nn.Parameter]
 
     def is_due(self, clock: Clock) -> bool:
@@ -44,8 +47,8 @@ class ActiveTerm:
     """A term, with its loss.
 
     Attributes:
-        passes: the passes it stands on; none where it stands on a field.
-        field: the field it stands on, or "".
+        passes: the passes it stands on; none where it stands on a field or a renderer.
+        alone: gives the quantities of that field or renderer.
         quantities: those that the loss needs or observes.
         receivers: full names of the parameters that receive its gradient, None for all that it reaches.
     """
@@ -54,7 +57,7 @@ class ActiveTerm:
     table: Term
     loss: Loss
     passes: tuple[str, ...]
-    field: str
+    alone: Callable[[], Quantities] | None
     quantities: frozenset[str]
     receivers: frozenset[str] | None
 
@@ -79,6 +82,7 @@ def active_passes(scene: Scene, stage: Stage, plan: StagePlan) -> dict[str, Acti
             renderer=scene.renderers[table.renderer],  # type: ignore[arg-type]
             data=None if wired.source is not None or not head else scene.data[head],
             set=chosen,
+            fields=_fields_of(scene, table, wired),
             detached=detached,
         )
     return active
@@ -95,11 +99,39 @@ def active_terms(scene: Scene, stage: Stage, passes: Mapping[str, ActivePass]) -
             table=table,
             loss=scene.make(table.loss),
             passes=on,
-            field="" if on else table.on[0],
-            quantities=frozenset(q.removesuffix("?") for q in (*wiring.needs, *wiring.observes)),
+            alone=None if on else _alone(scene, table.on[0], _plain(wiring.needs)),
+            quantities=_plain((*wiring.needs, *wiring.observes)),
             receivers=_receivers(scene, stage, table, [passes[n] for n in on]),
         )
     return terms
+
+
+def _plain(quantities: Iterable[str]) -> frozenset[str]:
+    return frozenset(q.removesuffix("?") for q in quantities)
+
+
+def _alone(scene: Scene, target: str, want: frozenset[str]) -> Callable[[], Quantities]:
+    """Return what evaluates the quantities that a field or a renderer has by itself."""
+    head, _, rest = target.partition(".")
+    if head == "renderers":
+        return partial(scene.renderers[rest], scene.view(), {}, want)
+    field: Field = scene.fields[target]  # type: ignore[assignment]
+    return partial(field.evaluate, {}, want)
+
+
+def _fields_of(scene: Scene, table: Pass, plan: PassPlan) -> frozenset[str]:
+    """Return the fields that a pass evaluates for what is wanted of it."""
+    provides = {name: scene.recipe.fields[name].config.wiring().provides for name in plan.roles.values()}
+    renderer = scene.recipe.renderers[table.renderer].config.wiring()
+    pending = [*renderer.needs, *(need for q in plan.want for need in renderer.provides[q])]
+    seen, fields = {*plan.observed}, set[str]()
+    while pending:
+        quantity = pending.pop().removesuffix("?")
+        for name in () if quantity in seen else [n for n, given in provides.items() if quantity in given]:
+            fields.add(name)
+            pending += provides[name][quantity]
+        seen.add(quantity)
+    return frozenset(fields).union(*(scene.parts_of(name) for name in fields))
 
 
 def _receivers(scene: Scene, stage: Stage, table: Term, on: list[ActivePass]) -> frozenset[str] | None:

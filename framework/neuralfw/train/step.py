@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..components import Draw, Field, Quantities
+from ..components import Draw, Quantities
 from ..recipe.model import Stage
 from ..scene import Scene, frozen
 from ..schedules import Clock
@@ -145,7 +145,7 @@ class StepContext:
         ran = [*names]
         values: dict[str, TermValue] = {}
         for name, term in self.losses.items():
-            if term.counts(self.clock) and (on_fields if term.field else any(n in ran for n in term.passes)):
+            if term.counts(self.clock) and (on_fields if term.alone else any(n in ran for n in term.passes)):
                 value = self.value(term, ran)
                 values[name] = TermValue(value, self.clock.now(term.table.weight), term.receivers)
                 self.logged[f"loss/{name}"] = value.detach()
@@ -153,12 +153,10 @@ class StepContext:
 
     def value(self, term: ActiveTerm, names: Sequence[str]) -> Float[Tensor, ""]:
         """Evaluate one term, on those of its passes that are among `names`."""
-        if term.field:
-            evaluated: Field = self.scene.fields[term.field]  # type: ignore[assignment]
-            with self.fabric.autocast():
-                return term.loss(evaluated.evaluate({}, term.quantities), {})
-        joined = _join([self.results[n] for n in term.passes if n in names], term.quantities)
         with self.fabric.autocast():
+            if term.alone is not None:
+                return term.loss(term.alone(), {})
+            joined = _join([self.results[n] for n in term.passes if n in names], term.quantities)
             return term.loss(joined.outputs, joined.batch)
 
     def reach(self) -> dict[str, frozenset[str]]:
