@@ -31,7 +31,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def write_file(path: str | Path, data: bytes) -> None:
-    """Write `data` beside `path` and put it in place when complete; missing folders are made.
+    """Write `data` beside `path` and put it in place when it is on the disk; missing folders are made.
 
     Raises:
         UserError: the folder cannot be written, or the disk is full. `path` is then as it was.
@@ -41,7 +41,10 @@ def write_file(path: str | Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_bytes(data)
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

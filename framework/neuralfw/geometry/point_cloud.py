@@ -101,7 +101,7 @@ def quantization(points: Float64[np.ndarray, "n 3"]) -> tuple[float, float, floa
 def _neighbor_distances(points: Float64[np.ndarray, "n 3"], neighbors: int) -> Float64[np.ndarray, "n k"]:
     k = np.arange(2, min(neighbors + 1, len(points)) + 1)  # the first neighbour is the point itself
     centered = points - np.median(points, axis=0)
-    distances, _ = cKDTree(centered).query(centered, k=k)
+    distances, _ = cKDTree(centered).query(centered, k=k, workers=-1)
     return np.asarray(distances)
 
 
