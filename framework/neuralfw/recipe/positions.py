@@ -25,6 +25,7 @@ _STRING = re.compile(
 _CLEARER = {
     "Invalid value": "no value begins like this (text is written in quotes)",
     "Cannot overwrite a value": "this key has a value already",
+    "Illegal character '\\n'": "the text is not closed on its line",
 }
 _SCALAR = re.compile(r"[^,\]}#\n]++")
 

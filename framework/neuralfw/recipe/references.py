@@ -11,39 +11,45 @@ from .tables import Place, Tables
 from .words import listed
 
 
-def check_references(tables: Tables) -> None:
-    """Check every option that names a field or data table, and every clock of a schedule, found so far."""
-    for name, ref, path in tables.references:
-        refer(tables, name, ref, path)
-    _refuse_circles(tables)
+def check_references(tables: Tables) -> bool:
+    """Check every option that names a field or data table, and every clock, found so far; say whether all are right."""
+    before = len(tables.faults)
+    sound = [(name, ref, path) for name, ref, path in tables.references if refer(tables, name, ref, path)]
+    for table in ("data", "fields"):
+        _refuse_circles(tables, table, sound)
     for clock, path in tables.clocks:
         _check_clock(tables, clock, path)
+    return len(tables.faults) == before
 
 
-def refer(tables: Tables, name: str, ref: Ref, path: Place) -> None:
-    """Check that a name, up to its first dot, is that of a field (of a role) or data table."""
+def refer(tables: Tables, name: str, ref: Ref, path: Place, *, key: bool = False) -> bool:
+    """Check that a name, up to its first dot, is that of a field (of a role) or data table; say whether it is."""
     table, what = ("data", "data table") if ref.table == "data" else ("fields", "field")
     head = name.partition(".")[0]
-    known = tables.names(table)
     spec = tables.specs[table].get(head)
-    if head not in known:
-        tables.fault(path, f'there is no {what} "{head}" in this recipe', nearest(head, known), known)
+    if head not in tables.names(table):
+        known = [other for other in tables.names(table) if (table, other) != path[:2]]
+        tables.fault(path, f'there is no {what} "{head}" in this recipe', nearest(head, known), known, key=key)
     elif ref.role and spec is not None and (role := _role(spec.config)) != ref.role:
         fit = [n for n, s in tables.specs[table].items() if _role(s.config) == ref.role]
         hint = "" if fit else f"no field of this recipe has the role {ref.role}"
-        tables.fault(path, f'field "{head}" has the role {role}; expected one of role {ref.role}', (), fit, hint)
+        text = f'field "{head}" has the role {role}; expected one of role {ref.role}'
+        tables.fault(path, text, (), fit, hint, key=key)
+    else:
+        return True
+    return False
 
 
-def refer_to_target(tables: Tables, target: str, path: Place) -> None:
+def refer_to_target(tables: Tables, target: str, path: Place, *, key: bool = False) -> None:
     """Check what can be trained or held: "field", "field.parameter" or "renderers.name"."""
     head, _, rest = target.partition(".")
     if head != "renderers":
-        refer(tables, target, Ref("field"), path)
+        refer(tables, target, Ref("field"), path, key=key)
         return
     name, known = rest.partition(".")[0], tables.names("renderers")
     if name not in known:
         closest = [f"renderers.{other}" for other in nearest(name, known)]
-        tables.fault(path, f'there is no renderer "{name}" in this recipe', closest, known)
+        tables.fault(path, f'there is no renderer "{name}" in this recipe', closest, known, key=key)
 
 
 def refer_to_renderer(tables: Tables, name: str, path: Place) -> None:
@@ -53,7 +59,7 @@ def refer_to_renderer(tables: Tables, name: str, path: Place) -> None:
     try:
         tables.registry.find("renderer", name)
     except NotFound as error:
-        pool = [*tables.names("renderers"), *error.available]
+        pool = list(dict.fromkeys([*tables.names("renderers"), *error.available]))
         text = f'there is no table [renderers.{name}] and no renderer "{name}"'
         tables.fault(path, text, nearest(name, pool), pool, tables.remedy(error))
         return
@@ -66,20 +72,18 @@ def _role(config: Any) -> str | None:
     return config.role if isinstance(config, FieldConfig) else None
 
 
-def _refuse_circles(tables: Tables) -> None:
+def _refuse_circles(tables: Tables, table: str, references: list[tuple[str, Ref, Place]]) -> None:
     """Refuse fields that are made of each other, and data tables that read each other."""
-    for table in ("data", "fields"):
-        uses: dict[str, dict[str, Place]] = {}
-        for name, ref, path in tables.references:
-            if path[0] == table and (ref.table == "data") == (table == "data"):
-                uses.setdefault(str(path[1]), {})[name.partition(".")[0]] = path
-        while used := {name: others for name, others in uses.items() if others}:
-            if not (free := {other for others in used.values() for other in others} - used.keys()):
-                circle = sorted(used)
-                path = next(iter(used[circle[0]].values()))
-                tables.fault(path, f"{table} {listed(circle)} refer to each other in a circle")
-                break
-            uses = {name: {o: p for o, p in others.items() if o not in free} for name, others in used.items()}
+    uses = {
+        (str(path[1]), name.partition(".")[0]): path
+        for name, ref, path in references
+        if path[0] == table and (ref.table == "data") == (table == "data")
+    }
+    while ends := {used for _, used in uses} - {user for user, _ in uses}:
+        uses = {use: path for use, path in uses.items() if use[1] not in ends}
+    if uses:
+        names = sorted({user for user, _ in uses})
+        tables.fault(next(iter(uses.values())), f"{table} {listed(names)} refer to each other in a circle")
 
 
 def _check_clock(tables: Tables, clock: str, path: Place) -> None:

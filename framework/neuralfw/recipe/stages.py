@@ -26,29 +26,29 @@ class Stages:
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
 
-    def stages(self, raw: Any) -> tuple[m.Stage, ...] | None:
-        """Resolve the recipe's [[stages]]; None if one of them has a fault."""
+    def stages(self, raw: Any) -> list[m.Stage | None]:
+        """Resolve the recipe's [[stages]]; a faulty one is None."""
         if not isinstance(raw, list):
             self.tables.fault(("stages",), f"stages: expected a list of tables, written [[stages]], found {found(raw)}")
-            return None
+            return [None]
         if not raw:
             self.tables.fault(("stages",), "stages is empty: a recipe needs at least one [[stages]] table")
-        resolved = [self._stage(stage, ("stages", index)) for index, stage in enumerate(raw)]
-        return tuple(s for s in resolved if s) if all(resolved) else None
+        return [self._stage(stage, ("stages", index)) for index, stage in enumerate(raw)]
 
     def _stage(self, raw: Any, path: Place) -> m.Stage | None:
         if not isinstance(raw, dict):
             self.tables.fault(path, f"{self.tables.called(path)}: expected a table, found {found(raw)}")
             return None
+        before = len(self.tables.faults)
         table = self.tables.spelt(raw, options(m.Stage), path)
         table.setdefault("name", f"stage_{path[-1]}")
-        passes = table.get("passes")
-        names = list(passes) if isinstance(passes, dict) else []
+        passes = list(table["passes"]) if isinstance(table.get("passes"), dict) else []
         parts = {"passes": self._passes, "train": self._train}
         done: dict[str, Any] = {key: part(table[key], (*path, key)) for key, part in parts.items() if key in table}
         for key, kind in (("losses", "loss"), ("callbacks", "callback")):
-            done[key] = self._entries(kind, table.get(key, []), (*path, key), names)
-        return self.tables.validated(m.Stage, table, path, "", done)  # type: ignore[no-any-return]
+            done[key] = self._entries(kind, table.get(key, []), (*path, key), passes)
+        stage = self.tables.validated(m.Stage, table, path, "", done)
+        return stage if len(self.tables.faults) == before else None
 
     # -- passes --------------------------------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ class Stages:
         resolved: dict[str, Any] = {}
         for index, name in enumerate(raw):
             here = (*path, index if is_list else name)
-            refer_to_target(self.tables, name, here)
+            refer_to_target(self.tables, name, here, key=True)
             resolved[name] = None if is_list else self._optimiser(raw[name], here)
         return resolved
 
@@ -129,7 +129,7 @@ class Stages:
         raw = {"type": raw} if isinstance(raw, str) else raw
         kind = raw.get("type", "adam") if isinstance(raw, dict) else "adam"
         if not isinstance(kind, str) or kind not in OPTIMISERS:
-            text = f"{self.tables.called(path)}: there is no optimiser {kind!r}"
+            text = f'{self.tables.called(path)}: there is no optimiser "{kind}"'
             self.tables.fault((*path, "type"), text, nearest(str(kind), OPTIMISERS), OPTIMISERS)
             return None
         return self.tables.table(OPTIMISERS[kind], raw, path, f"optimiser {kind}")
@@ -156,18 +156,17 @@ class Stages:
             component, table = chosen
             spec = self.tables.configured(component, table, path, envelope=own)
             table.setdefault("name", component.name)
-        if kind == "loss" and isinstance(raw, dict | str):
+        if kind == "loss":
             self._complete(table, path, passes)
         return self.tables.validated(model, {"name": "", **table}, path, "", {kind: spec})  # type: ignore[no-any-return]
 
     def _complete(self, term: dict[str, Any], path: Place, passes: list[str]) -> None:
         """Give a loss its default pass, write single names as lists, and check them."""
-        if passes:
-            term.setdefault("on", passes[0])
+        term.setdefault("on", passes[:1])
         fields, renderers = self.tables.names("fields"), self.tables.names("renderers")
         pool = [*passes, *fields, *(f"renderers.{name}" for name in renderers)]
         for target, place in self._listed(term, "on", path):
-            if target not in pool:
+            if passes and target not in pool:
                 text = f'there is no pass or field "{target}" for a loss to be on'
                 self.tables.fault(place, text, nearest(target, pool), pool)
         for target, place in self._listed(term, "to", path):

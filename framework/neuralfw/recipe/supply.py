@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..config import FieldConfig, Wiring
+from ..config import FieldConfig, Spec, Wiring
 from ..registry import Registry
-from . import model as m
 from .faults import Fault
 from .source import Source
 from .tables import Place
+from .words import listed
 
 Provided = Mapping[str, tuple[str, ...]]
 """Quantities, each with those that it needs in turn; a trailing "?" marks an optional one."""
+
+
+_PLURALS = {"dataset|sampler": "data", "field": "fields", "renderer": "renderers"}
 
 
 def required(needs: Iterable[str]) -> Iterator[str]:
@@ -51,17 +54,19 @@ def taken(quantities: Iterable[str], given: Provided, inputs: frozenset[str]) ->
 
 
 class Supply:
-    """The fields of a recipe and the components that are installed; collects faults and warnings.
+    """The components of a recipe, by table and name, and those that are installed; collects faults and warnings.
 
     Attributes:
         coordinates: quantities at which fields are evaluated.
     """
 
-    def __init__(self, recipe: m.Recipe, source: Source, registry: Registry) -> None:
-        self.recipe, self.source, self.registry = recipe, source, registry
+    def __init__(self, specs: Mapping[str, Mapping[str, Spec]], source: Source, registry: Registry) -> None:
+        self.data, self.fields, self.renderers = specs["data"], specs["fields"], specs["renderers"]
+        self.source, self.registry = source, registry
         self.coordinates = frozenset(q.name for q in registry.quantities().values() if q.coordinate)
         self.faults: list[Fault] = []
         self.warnings: list[str] = []
+        self._undecided: set[str] = set()
 
     def fault(
         self, path: Place, message: str, closest: Iterable[str] = (), allowed: Iterable[str] = (), hint: str = "",
@@ -73,14 +78,14 @@ class Supply:
 
     def role_of(self, field: str) -> str:
         """Return the role of a field."""
-        config = self.recipe.fields[field].config
+        config = self.fields[field].config
         assert isinstance(config, FieldConfig)
         return config.role
 
     def roles(self, named: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return which field plays each role: named, the only one, or the one called like its role."""
         fields: dict[str, list[str]] = {}
-        for name in self.recipe.fields:
+        for name in self.fields:
             fields.setdefault(self.role_of(name), []).append(name)
         alone = {role: names[0] for role, names in fields.items() if len(names) == 1}
         called = {role: role for role, names in fields.items() if role in names}
@@ -90,32 +95,37 @@ class Supply:
         """Return what fields that play roles give, each quantity with what it needs."""
         provided: dict[str, tuple[str, ...]] = {}
         for name in roles.values():
-            provided |= self.recipe.fields[name].config.wiring().provides
+            provided |= self.fields[name].config.wiring().provides
         return provided
 
-    def no_field(self, quantity: str, roles: Mapping[str, str]) -> tuple[str, str]:
-        """Say that no field of `roles` gives a quantity, and what would help."""
-        able = [n for n, s in self.recipe.fields.items() if quantity in s.config.wiring().provides]
+    def tell_no_field(self, quantity: str, roles: Mapping[str, str], reason: str, path: Place) -> None:
+        """Note that no field of `roles` gives a quantity, or that it is not said which of several does."""
+        able = [name for name, spec in self.fields.items() if quantity in spec.config.wiring().provides]
         if not able:
-            return f"no field gives {quantity}", self.givers("field", quantity)
-        role = self.role_of(able[0])
-        example = f'say which one a pass uses: fields = {{ {role} = "{able[0]}" }}'
-        names = " and ".join(f'"{name}"' for name in able)
-        if len(able) == 1:
-            return f'no field gives {quantity}: "{roles.get(role)}" plays the role {role}, {names} does not', example
-        return f"{names} could both give {quantity}", f"{example}, or call one of them {role}"
+            self.fault(path, f"no field gives {quantity}, {reason}", hint=self.givers("field", quantity))
+        elif (role := self.role_of(able[0])) in roles:
+            text = f'field "{roles[role]}", which plays the role {role} here, gives no {quantity}, {reason}'
+            self.fault(path, text, hint=f'fields = {{ {role} = "{able[0]}" }} in the pass takes one that does')
+        elif role not in self._undecided:
+            self._undecided.add(role)
+            names = [name for name in self.fields if self.role_of(name) == role]
+            text = f"fields {listed(names)} have the same role, {role}, and it is not said which one plays it"
+            hint = f'call one of them {role}, or say so in each pass: fields = {{ {role} = "{names[0]}" }}'
+            self.fault(("fields", names[0]), text, hint=hint, key=True)
 
-    def givers(self, kinds: str, quantity: str) -> str:
-        """Say which installed components give a quantity."""
+    def givers(self, kinds: str, quantity: str, own: str = "") -> str:
+        """Say which installed components give a quantity; `own` is the one that stands there without giving it."""
         components = [c for c in self.registry.components() if c.kind in kinds.split("|")]
-        names = [c.name for c in components if quantity in c.provides]
-        return f"{quantity} is given by {', '.join(names)}" if names else ""
+        names = {c.full_name: c.name for c in components if quantity in c.provides}
+        if own in names:
+            return f"{own} gives {quantity} with its default options"
+        return f"{_PLURALS[kinds]} that give {quantity}: {', '.join(names.values())}" if names else ""
 
     def check_capabilities(self, wiring: Wiring, who: str, roles: Mapping[str, str], path: Place) -> None:
         """Refuse what is required of fields and not so; warn of what is advised."""
         for fact in (*wiring.requires, *wiring.advises):
             role, _, capability = fact.partition(":")
-            spec = self.recipe.fields.get(roles.get(role, ""))
+            spec = self.fields.get(roles.get(role, ""))
             if spec is None or not isinstance(spec.config, FieldConfig) or capability in spec.config.capabilities():
                 continue
             field = f'field "{roles[role]}" ({spec.name})'
@@ -127,14 +137,10 @@ class Supply:
             else:
                 self.warnings.append(f"{who} is meant for a field that is {capability}; {field} as set here is not")
 
-    def check_export(self) -> None:
+    def check_export(self, mesher: Spec) -> None:
         """Check that the mesher of [export] finds what it needs."""
-        if self.recipe.export is None:
-            return
-        mesher, roles, path = self.recipe.export.mesher, self.roles(), ("export", "mesher")
-        wiring, given = mesher.config.wiring(), self.given(roles)
+        wiring, roles, path = mesher.config.wiring(), self.roles(), ("export", "mesher")
         for need in required(wiring.needs):
-            for quantity in lacks(need, given, self.coordinates):
-                text, hint = self.no_field(quantity, roles)
-                self.fault(path, f'{text}, which mesher "{mesher.short}" needs', hint=hint)
+            for quantity in lacks(need, self.given(roles), self.coordinates):
+                self.tell_no_field(quantity, roles, f'which mesher "{mesher.short}" needs', path)
         self.check_capabilities(wiring, f'mesher "{mesher.short}"', roles, path)

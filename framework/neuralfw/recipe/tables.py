@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -18,7 +18,7 @@ from ..schedules import SCHEDULES, Schedule, Scheduled
 from ..suggest import nearest
 from .faults import Fault
 from .source import Source
-from .words import choices, expected, found, types
+from .words import a, choices, expected, found, types
 
 Place = tuple[str | int, ...]
 """Where something stands in a recipe's tree: keys and indices."""
@@ -171,7 +171,7 @@ class Tables:
         if kind is None:
             self.fault(path, f"{self.called(path)}: a schedule needs a type", (), SCHEDULES, key=True)
         elif not isinstance(kind, str) or kind not in SCHEDULES:
-            text = f"{self.called(path)}: there is no schedule {kind!r}"
+            text = f'{self.called(path)}: there is no schedule "{kind}"'
             self.fault((*path, "type"), text, nearest(str(kind), SCHEDULES), SCHEDULES)
         else:
             if isinstance(clock := raw.get("clock"), str):
@@ -228,12 +228,13 @@ class Tables:
         """Find a component by the type of its table; return it and its other keys."""
         raw = {"type": raw} if isinstance(raw, str) else raw
         if not isinstance(raw, dict):
-            text = f"expected a {_either(kinds)}, as a name or a table, found {found(raw)}"
+            text = f"expected {a(_either(kinds))}, as a name or a table, found {found(raw)}"
             self.fault(path, f"{self.called(path)}: {text}")
             return None
         raw = self._with_type(kinds, raw, path)
         if not isinstance(name := raw.pop("type", None), str):
-            self.fault(path, f"[{self.called(path)}] needs a type: the name of a {_either(kinds)}", key=True)
+            text = f"[{self.called(path)}] needs a type: the name of {a(_either(kinds))}"
+            self.fault(path, text, (), sorted(c.name for c in self._of_kinds(kinds)), key=True)
             return None
         component = self._find(kinds, name, (*path, "type"))
         return None if component is None else (component, raw)
@@ -269,8 +270,11 @@ class Tables:
                 return {"type": value, **{k: v for k, v in raw.items() if k != key}}
         return dict(raw)
 
+    def _of_kinds(self, kinds: str) -> Iterator[Component]:
+        return (component for kind in kinds.split("|") for component in self.registry.components(kind))
+
     def _exists(self, kinds: str, name: str) -> bool:
-        return any(name in (c.full_name, c.name) for kind in kinds.split("|") for c in self.registry.components(kind))
+        return any(name in (component.full_name, component.name) for component in self._of_kinds(kinds))
 
     def _find(self, kinds: str, name: str, path: Place) -> Component | None:
         try:
@@ -279,7 +283,7 @@ class Tables:
             text = f'there is no {_either(kinds)} "{name}"'
             self.fault(path, text, error.closest, error.available, self.remedy(error))
         except Ambiguous as error:
-            self.fault(path, f'several plugins bring a {_either(kinds)} "{name}"', (), error.full_names)
+            self.fault(path, f'several plugins bring {a(_either(kinds))} "{name}"', (), error.full_names)
         return None
 
     def remedy(self, error: NotFound) -> str:

@@ -10,46 +10,13 @@ from ..registry import Registry
 from ..suggest import nearest
 from . import model as m
 from .faults import RecipeError
+from .plan import PassPlan, Plan, StagePlan
 from .source import Source
 from .supply import Provided, Supply, lacks, required, taken
 from .tables import Place, marker
 from .words import listed
 
-
-@dataclass(frozen=True)
-class PassPlan:
-    """One pass, wired.
-
-    Attributes:
-        roles: the field that plays each role.
-        observed: quantities of its batch.
-        predicted: quantities that the renderer could give here.
-        want: those that somebody asks for.
-        source: the pass whose outputs are its batch, if it reads one.
-    """
-
-    name: str
-    roles: Mapping[str, str]
-    observed: frozenset[str]
-    predicted: frozenset[str]
-    want: frozenset[str]
-    source: str | None
-
-
-@dataclass(frozen=True)
-class StagePlan:
-    """The passes of a stage, in an order in which each comes after the pass it reads."""
-
-    name: str
-    passes: Mapping[str, PassPlan]
-
-
-@dataclass
-class Plan:
-    """A wired recipe, with warnings about what is possible but unwise."""
-
-    stages: list[StagePlan] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+__all__ = ["PassPlan", "Plan", "StagePlan", "wire", "wire_stages"]
 
 
 def wire(recipe: m.Recipe, source: Source, registry: Registry) -> Plan:
@@ -58,12 +25,19 @@ def wire(recipe: m.Recipe, source: Source, registry: Registry) -> Plan:
     Raises:
         RecipeError: naming each quantity that is missing, and which components would bring it.
     """
-    supply = Supply(recipe, source, registry)
-    stages = [_StageWirer(supply, stage, ("stages", index)).wire() for index, stage in enumerate(recipe.stages)]
-    supply.check_export()
+    specs = {"data": recipe.data, "fields": recipe.fields, "renderers": recipe.renderers}
+    supply = Supply(specs, source, registry)
+    stages = wire_stages(supply, dict(enumerate(recipe.stages)))
+    if recipe.export is not None:
+        supply.check_export(recipe.export.mesher)
     if supply.faults:
         raise RecipeError(supply.faults)
     return Plan(stages, [*dict.fromkeys(supply.warnings)])
+
+
+def wire_stages(supply: Supply, stages: Mapping[int, m.Stage]) -> list[StagePlan]:
+    """Wire stages, given by their position in the recipe; `supply` gets their faults and warnings."""
+    return [_StageWirer(supply, stage, ("stages", index)).wire() for index, stage in stages.items()]
 
 
 @dataclass
@@ -107,7 +81,6 @@ class _Pass:
 class _StageWirer:
     def __init__(self, supply: Supply, stage: m.Stage, path: Place) -> None:
         self.supply, self.stage, self.path = supply, stage, path
-        self.recipe = supply.recipe
         self.passes: dict[str, _Pass] = {}
         self.missing: dict[tuple[str, str], dict[str, list[str]]] = {}
 
@@ -145,7 +118,7 @@ class _StageWirer:
         source = self.passes.get(table.data or "") if table.data != name else None
         observed = self._observed(table, source)
         roles = self.supply.roles(table.fields)
-        spec = self.recipe.renderers[table.renderer]
+        spec = self.supply.renderers[table.renderer]
         wiring, given = spec.config.wiring(), self.supply.given(roles)
         inputs = (observed & self.supply.coordinates) | {*wiring.supplies}
         active = _Pass(name, table, path, wiring, roles, given, observed, inputs, source)
@@ -167,7 +140,7 @@ class _StageWirer:
         if table.data is None:
             return frozenset(fixed)
         name, _, chosen = table.data.partition(".")
-        config = self.recipe.data[name].config
+        config = self.supply.data[name].config
         assert isinstance(config, DataConfig)
         sets = config.sets()
         return frozenset(sets[chosen] if chosen else next(iter(sets.values()))) | fixed
@@ -204,7 +177,7 @@ class _StageWirer:
 
     def _term_on_field(self, term: m.Term, target: str, path: Place) -> None:
         head, _, rest = target.partition(".")
-        spec = self.recipe.renderers[rest] if head == "renderers" else self.recipe.fields[target]
+        spec = self.supply.renderers[rest] if head == "renderers" else self.supply.fields[target]
         wiring, given = term.loss.config.wiring(), spec.config.wiring().provides
         for need in required(wiring.needs):
             if need not in given or [*required(given[need])]:
@@ -248,7 +221,7 @@ class _StageWirer:
                 text = f'update "{spec.short}" needs {quantity}, which no pass of stage "{self.stage.name}" gives'
                 self.supply.fault(path, text, hint=self.supply.givers("renderer", quantity))
         named = [getattr(spec.config, key) for key, info in options(type(spec.config)).items() if marker(info, Ref)]
-        acted_on = {self.supply.role_of(name): name for name in named if name in self.recipe.fields}
+        acted_on = {self.supply.role_of(name): name for name in named if name in self.supply.fields}
         self.supply.check_capabilities(wiring, f'update "{spec.short}"', self.supply.roles(acted_on), path)
         return serving
 
@@ -262,7 +235,7 @@ class _StageWirer:
             self._miss(active, quantity, asker, who)
 
     def _provided(self, field: str) -> Provided:
-        return self.recipe.fields[field].config.wiring().provides
+        return self.supply.fields[field].config.wiring().provides
 
     def _miss(self, active: _Pass, quantity: str, asker: str, who: str = "") -> None:
         purposes = self.missing.setdefault((active.name, quantity), {}).setdefault(asker, [])
@@ -278,19 +251,21 @@ class _StageWirer:
                 text = f"{active.supplier} gives no {quantity}, {reason}"
                 self.supply.fault((*active.path, "data"), text, hint=self._other_data(active, quantity))
             else:
-                text, hint = self.supply.no_field(quantity, active.roles)
-                self.supply.fault((*active.path, "renderer"), f"{text}, {reason}", hint=hint)
+                self.supply.tell_no_field(quantity, active.roles, reason, (*active.path, "renderer"))
 
     def _other_data(self, active: _Pass, quantity: str) -> str:
         """Say where a quantity that a batch lacks could come from."""
-        hints = [f'time = 0.5 in pass "{active.name}" would fix one'] if quantity == "time" else []
+        hints = ["say time = 0.5 in the pass to fix one"] if quantity == "time" else []
+        own = ""
         if active.source is None and active.table.data is not None:
             name = active.table.data.partition(".")[0]
-            config = self.recipe.data[name].config
-            assert isinstance(config, DataConfig)
-            hints += [f'"{name}.{s}" gives {quantity}' for s, given in config.sets().items() if quantity in given]
+            spec = self.supply.data[name]
+            assert isinstance(spec.config, DataConfig)
+            own = spec.name
+            hints += [f'"{name}.{s}" gives {quantity}' for s, given in spec.config.sets().items() if quantity in given]
         kinds = "dataset|sampler" if active.source is None else "renderer"
-        return "; ".join(filter(None, [*hints, self.supply.givers(kinds, quantity)]))
+        hints += [self.supply.givers(kinds, quantity, own), self.supply.givers("field", quantity)]
+        return "; ".join(filter(None, hints))
 
     def _note_idle(self, serving: set[str]) -> None:
         name, trained = self.stage.name, " and ".join(self.stage.train)

@@ -57,6 +57,11 @@ def listed(names: Iterable[object], last: str = "and") -> str:
     return f"{', '.join(others)} {last} {final}" if others else final
 
 
+def a(noun: str) -> str:
+    """Put the indefinite article before a noun."""
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
 def types(annotation: Any) -> set[Any]:
     """Return the plain types among which an annotation chooses."""
     return {get_origin(member) or member for member in _members(annotation)}
@@ -78,7 +83,8 @@ def _phrase(annotation: Any) -> str:
         parts = [_phrase(a) for a in arguments if a is not NoneType and not _is_schedule(a)]
         return " or ".join(dict.fromkeys(parts))
     if origin is Literal:
-        return "one of " + ", ".join(f'"{a}"' if isinstance(a, str) else repr(a) for a in arguments)
+        values = ", ".join(f'"{a}"' if isinstance(a, str) else repr(a) for a in arguments)
+        return values if len(arguments) == 1 else f"one of {values}"
     if origin in (tuple, list):
         return _list(arguments)
     return _TYPES.get(origin or annotation, "a table")
