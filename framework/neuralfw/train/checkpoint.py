@@ -52,6 +52,7 @@ class Store:
         target = self._free(f"step-{step:08d}")
         partial = self.folder / f".partial-{target.name}"
         with saying("save the checkpoint", target):
+            shutil.rmtree(partial, ignore_errors=True)
             try:
                 partial.mkdir(parents=True)
                 _write(partial, checkpoint)
