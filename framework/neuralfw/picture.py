@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Float64, Int64, UInt8
 from PIL import Image
 
 from .geometry import Mesh
+from .geometry.files import write_file
 
 SUPERSAMPLING = 2
 BACKGROUND = 255.0
@@ -48,7 +50,8 @@ def draw(mesh: Mesh, size: int = 512, azimuth: float = 35.0, elevation: float = 
         faces = mesh.faces[group]
         seen = np.einsum("sk,fkd->fsd", weights, placed[faces]).reshape(-1, 3)
         shade = np.einsum("sk,fk->fs", weights, facing[faces]).ravel()
-        column, row = (np.clip((pixels / 2 + sign * seen[:, k]).astype(np.int64), 0, pixels - 1) for k, sign in ((0, 1), (1, -1)))
+        placing = pixels / 2 + seen[:, :2] * (1.0, -1.0)
+        column, row = np.clip(placing.astype(np.int64), 0, pixels - 1).T
         order = np.argsort(seen[:, 2], kind="stable")
         pixel, z, shade = (row * pixels + column)[order], seen[order, 2], shade[order]
         last = np.full(pixels * pixels, -1)
@@ -63,6 +66,12 @@ def draw(mesh: Mesh, size: int = 512, azimuth: float = 35.0, elevation: float = 
 
 
 def save_picture(mesh: Mesh, path: Path, size: int = 512) -> None:
-    """Write a PNG with the mesh from the front and from behind, side by side."""
+    """Write a PNG with the mesh from the front and from behind, side by side, `size` pixels each.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     views = [draw(mesh, size, azimuth) for azimuth in (215.0, 35.0)]
-    Image.fromarray(np.concatenate(views, axis=1)).save(path)
+    encoded = BytesIO()
+    Image.fromarray(np.concatenate(views, axis=1)).save(encoded, "PNG", optimize=True)
+    write_file(path, encoded.getvalue())

@@ -16,6 +16,7 @@ from torch import Tensor
 from .errors import UserError
 from .fields.config import LatentsConfig
 from .geometry import Frame, Mesh, write_mesh
+from .picture import save_picture
 from .rundir import RunFolder
 from .scene import Scene, SceneView
 from .session import Checked, check, choose_device
@@ -145,7 +146,7 @@ class Run:
         self, *, resolution: int | None = None, times: Sequence[float] = (), shape: str | None = None,
         output: Path | None = None, say: Callable[[str], None] = lambda text: None,
     ) -> list[Path]:  # fmt: skip
-        """Write meshes in world units; return their files.
+        """Write meshes in world units; return their files. Those of the run directory get a picture each, in images/.
 
         `shape` may be "A:B:n" for n meshes from one shape to another. A scene that moves is written at its start,
         middle and end where no times are given.
@@ -163,6 +164,8 @@ class Run:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_mesh(path, mesh.vertices, mesh.faces)
                 written.append(path)
+                if output is None:
+                    save_picture(mesh, self.folder.images / f"{stem}.png")
         return written
 
     def eval(
