@@ -38,9 +38,9 @@ class _Shape:
 class SdfSamples(Data):
     """Signed distances of a class of shapes, each in its own unit sphere; all are kept in memory.
 
-    `path` is one file or a folder: of DeepSDF's npz files (arrays `pos` and `neg` with rows x, y, z, sdf; normalised already, with
-    a file of the same name under `NormalizationParameters` where the shape's world is known), or of meshes and clouds,
-    from which samples are made. A batch takes half of a shape's samples from outside and half from inside.
+    `path` is one file or a folder. DeepSDF's npz files hold arrays `pos` and `neg` with rows x, y, z, sdf; they are
+    normalised already, and a file of the same name under `NormalizationParameters` says from where. Of meshes and
+    clouds, samples are made. A batch takes half of a shape's samples from outside and half from inside.
     """
 
     def __init__(self, config: SdfSamplesConfig, build: Build) -> None:

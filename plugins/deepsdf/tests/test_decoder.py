@@ -150,7 +150,7 @@ def test_dropout_acts_only_while_training(decoder, key: str) -> None:
 def test_the_skip_appends_the_whole_code_whatever_latent_dropout_drops(decoder) -> None:
     field = decoder('width = 32\nlayers = 2\nskip = [1]\nlatent = "codes"\nlatent_dropout = 0.99').train()
     with torch.no_grad():
-        first, second, _ = field.linears()
+        _, second, _ = field.linears()
         second.weight[:, :-7] = 0.0  # only the appended input counts
     x, z = torch.randn(8, 3), torch.randn(8, 4)
     assert torch.equal(field(x, z=z)["sdf"], field(x, z=z)["sdf"])
