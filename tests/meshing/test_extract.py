@@ -121,9 +121,49 @@ def test_a_lipschitz_bound_that_is_too_small_is_noticed_and_raised(bound: float)
     assert sparse.stats.lipschitz is not None and sparse.stats.lipschitz > 0.9
 
 
-def test_a_known_lipschitz_bound_is_used() -> None:
-    sparse = extract(torus, BOX, 64, lipschitz=1.5)
-    assert sparse.stats.lipschitz == 1.5
+def test_a_known_lipschitz_bound_suffices_when_it_is_tight() -> None:
+    sparse = extract(torus, BOX, 96, lipschitz=1.001)
+    assert sparse.stats.lipschitz == 1.001
+    assert same(sparse, extract(torus, BOX, 96, method="dense"))
+
+
+def test_a_wrong_bound_is_noticed_where_the_surface_runs_into_dropped_blocks() -> None:
+    """The field is steep only away from its surface and at x > 0, where such a bound lets nothing be looked at."""
+
+    def uneven(points: Tensor) -> Tensor:
+        height = points[:, 2] - 0.1
+        far = (height.abs() - 0.03).clamp(min=0) * height.sign()
+        return 0.3 * height + torch.where(points[:, 0] > 0, 5.0, 0.0) * far
+
+    sparse = extract(uneven, BOX, 64, lipschitz=0.35)
+    assert same(sparse, extract(uneven, BOX, 64, method="dense"))
+
+
+def test_a_wrong_bound_is_noticed_by_the_slopes_at_the_surface() -> None:
+    """A second sphere, five times as steep, that such a bound drops whole."""
+
+    def two(points: Tensor) -> Tensor:
+        return torch.minimum(sphere(points, 0.3, (-0.4, -0.4, -0.4)), 5 * sphere(points, 0.1, (0.6, 0.9, 0.9)))
+
+    sparse = extract(two, BOX, 64, lipschitz=0.98)
+    assert same(sparse, extract(two, BOX, 64, method="dense"))
+
+
+def test_a_small_clamped_shape_between_the_centres_of_the_largest_blocks_is_found() -> None:
+    def small(points: Tensor) -> Tensor:
+        return sphere(points, 0.12, (0.02, 0.03, 0.01)).clamp(-0.02, 0.02)
+
+    sparse = extract(small, BOX, 64)
+    assert same(sparse, extract(small, BOX, 64, method="dense"))
+
+
+def test_the_field_is_asked_only_inside_the_bounds() -> None:
+    def strict(points: Tensor) -> Tensor:
+        assert (points.abs() <= points.new_tensor([1.0, 0.6, 0.8]) + 1e-6).all()
+        return sphere(points, 0.5)
+
+    bounds = ((-1.0, -0.6, -0.8), (1.0, 0.6, 0.8))
+    assert len(extract(strict, bounds, 36).faces) == len(extract(strict, bounds, 36, method="dense").faces)
 
 
 def test_sparse_evaluates_a_small_part_of_the_grid() -> None:

@@ -41,16 +41,23 @@ def sparse_cells(field: GridField, lipschitz: float | None = None) -> tuple[Cros
     `lipschitz` is such a bound where one is known, in units of the field per unit of length. It too is enlarged if the
     field turns out to be steeper.
     """
-    known, floor = lipschitz, 0.0
+    known, floor, thorough = lipschitz, 0.0, False
     while True:
         search = _descend(field, known, floor)
         empty = len(search.crossing) == 0
         lost = field.lowest < 0 <= field.highest if empty else frontier(field.grid, search.crossing)[0] > 0
-        if not (lost or search.too_steep or (empty and known is not None)):
+        if not (lost or search.too_steep or (empty and not thorough)):
             return search.crossing, min(search.bounds)
         known, floor = None, max(floor, *search.slopes)
         if lost:
             floor = 2 * max(floor, (field.highest - field.lowest) / (field.grid.spacing * max(field.grid.cells)))
+        if empty:  # before this is believed, no block of the first level is dropped
+            floor, thorough = max(floor, _keeping_all(field)), True
+
+
+def _keeping_all(field: GridField) -> float:
+    """A slope that no value seen so far excludes from a block of the first level."""
+    return 2 * max(-field.lowest, field.highest) / (field.grid.spacing * BLOCK_SIZES[0])
 
 
 def _descend(field: GridField, known: float | None, floor: float) -> _Search:
