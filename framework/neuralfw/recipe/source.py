@@ -41,6 +41,12 @@ class Source:
     _nodes: Mapping[KeyPath, Node] = field(repr=False)
     _working_directory: Path = field(repr=False)
 
+    @classmethod
+    def of(cls, tree: dict[str, Any], label: str) -> Source:
+        """Return a tree that no file holds; messages name `label` as its place."""
+        place = Origin(Path(), label=label)
+        return cls(tree, (), "", {}, (), {(): Node(None, place, place)}, Path.cwd())
+
     def origin(self, path: Sequence[str | int]) -> Origin:
         """Return where the key at `path` is written, or the list item itself; of an absent key, its nearest parent."""
         return self._node(path).key
