@@ -157,12 +157,12 @@ def test_a_small_clamped_shape_between_the_centres_of_the_largest_blocks_is_foun
     assert same(sparse, extract(small, BOX, 64, method="dense"))
 
 
-def test_the_field_is_asked_only_inside_the_bounds() -> None:
+def test_the_field_is_asked_only_inside_the_grid() -> None:
     def strict(points: Tensor) -> Tensor:
-        assert (points.abs() <= points.new_tensor([1.0, 0.6, 0.8]) + 1e-6).all()
+        assert (points.abs() < points.new_tensor([1.0, 0.6, 0.8]) + cell).all()
         return sphere(points, 0.5)
 
-    bounds = ((-1.0, -0.6, -0.8), (1.0, 0.6, 0.8))
+    bounds, cell = ((-1.0, -0.6, -0.8), (1.0, 0.6, 0.8)), 2 / 36
     assert len(extract(strict, bounds, 36).faces) == len(extract(strict, bounds, 36, method="dense").faces)
 
 
