@@ -191,8 +191,7 @@ class Session:
             checkpoint, notes = store.load()
             for note in notes:
                 self.say(f"{note}; going on from step {checkpoint.state['clock']['run']}")
-        after = None if checkpoint is None else int(checkpoint.state["clock"]["run"])
-        log = RunLog(self.folder.root, tensorboard=recipe.log.tensorboard, after=after)
+        log = RunLog(self.folder.root, tensorboard=recipe.log.tensorboard)
         accelerator = "cuda" if self.device.startswith("cuda") else "cpu"
         fabric = Fabric(accelerator=accelerator, devices=1, precision=recipe.precision)
         trainer = Trainer(scene, recipe, self.checked.plan, store, log, self.hooks, fabric, self.say)

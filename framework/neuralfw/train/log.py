@@ -5,31 +5,35 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ..errors import saying
 from ..geometry.files import write_file
 
 
 class RunLog:
-    """Writes scalars of a run; on resume, lines after the checkpoint are dropped, since those steps are done again."""
+    """Writes what a run in a folder has to tell, between `open` and `close`."""
 
-    def __init__(self, folder: Path, *, tensorboard: bool, after: int | None = None) -> None:
-        self._metrics, self._text = folder / "metrics.jsonl", folder / "log.txt"
+    def __init__(self, folder: Path, *, tensorboard: bool) -> None:
+        self._metrics, self._text, self._events = folder / "metrics.jsonl", folder / "log.txt", folder / "tensorboard"
+        self._with_tensorboard = tensorboard
+        self._file: TextIO | None = None
         self._tensorboard: Any = None
+
+    def open(self, after: int) -> None:
+        """Open the files; what they hold of steps after `after` is dropped, since those are done again."""
         with saying("write", self._metrics):
-            if after is not None and self._metrics.exists():
+            if self._metrics.exists():
                 _truncate(self._metrics, after)
             self._file = self._metrics.open("a", encoding="utf-8")
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
+            if self._with_tensorboard:
+                from torch.utils.tensorboard import SummaryWriter
 
-            with saying("write", folder / "tensorboard"):
-                purge = None if after is None else after + 1
-                self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
+                self._tensorboard = SummaryWriter(str(self._events), purge_step=after + 1)
 
     def scalars(self, step: int, values: Mapping[str, Any]) -> None:
         """Write one line: numbers to TensorBoard as well."""
+        assert self._file is not None
         with saying("write", self._metrics):
             self._file.write(json.dumps({"step": step, **values}) + "\n")
             self._file.flush()
@@ -45,7 +49,8 @@ class RunLog:
 
     def close(self) -> None:
         """Close the files."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         if self._tensorboard is not None:
             self._tensorboard.close()
 

@@ -209,7 +209,7 @@ class StepContext:
         self.scene.graph.clear()
 
     def _diverged(self, terms: Mapping[str, TermValue]) -> NoReturn:
-        bad = {n: float(t.value) for n, t in terms.items() if not torch.isfinite(t.value)}
+        bad = {n: float(t.value.detach()) for n, t in terms.items() if not torch.isfinite(t.value)}
         text = ", ".join(f"loss {n!r} became {value}" for n, value in bad.items()) or "the sum of the losses overflows"
         raise Diverged(f"{text} at step {self.clock.run}")
 

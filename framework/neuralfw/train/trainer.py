@@ -69,6 +69,7 @@ class Trainer:
         """
         self._sitting = time.perf_counter()
         with self._explaining(), Signals(self.say) as signals:
+            self.log.open(after=self.clock.run)
             self._tell("neuralfw_run_start")
             while not self.finished:
                 stage = self.recipe.stages[self.stage]
@@ -180,7 +181,7 @@ class Trainer:
         last = self.clock.stage == self.clock.stage_steps
         if verdict is None and not last and self.clock.run % self.recipe.log.every:
             return
-        values: dict[str, Any] = {name: float(value) for name, value in ctx.logged.items()}
+        values: dict[str, Any] = {name: float(torch.as_tensor(value).detach()) for name, value in ctx.logged.items()}
         values |= {f"lr/{name}": rate for name, rate in self.optimisers.learning_rates().items()}
         values |= {} if verdict is None else {"validation": verdict}
         values |= {"stage": ctx.stage.name, "seconds": round(self.elapsed(), 3)}
