@@ -86,7 +86,7 @@ def test_keeps_everything_that_the_author_wrote():
 
 
 def test_says_which_folder_it_needs(tmp_path):
-    with pytest.raises(UserError, match="holds no neuralfw.toml"):
+    with pytest.raises(UserError, match=r"holds no neuralfw\.toml"):
         find_manifest(tmp_path)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -152,7 +152,7 @@ def test_a_component_that_cannot_be_imported_says_why_and_how_to_mend_it(install
 def test_options_that_cannot_be_imported_are_the_same(install):
     install("toy", options="raise ValueError('no options today')")
     registry = discover()
-    with pytest.raises(UserError, match="toy/doubled of plugin neuralfw-toy cannot be imported: ValueError: no options"):
+    with pytest.raises(UserError, match="neuralfw-toy cannot be imported: ValueError: no options"):
         registry.config(registry.find("encoder", "doubled"))
 
 

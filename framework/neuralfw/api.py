@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -76,4 +75,5 @@ def _shown(progress: bool) -> dict[str, Any]:
         return {}
     from .cli.progress import Watcher
 
-    return {"say": lambda text: sys.stderr.write(f"{text}\n"), "watchers": [Watcher()]}
+    watcher = Watcher()
+    return {"say": watcher.say, "watchers": [watcher]}

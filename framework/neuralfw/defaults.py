@@ -47,7 +47,7 @@ def default_spec(registry: Registry, slot: Slot, place: str) -> Spec:
 
 
 def facts(registry: Registry, component: Component) -> dict[str, str | list[str]]:
-    """Return what a manifest says of a component beyond its names: role, wiring and capabilities, the empty left out."""
+    """Return what a manifest says of a component beyond its names: role, wiring, capabilities; the empty left out."""
     config = default_config(registry, component)
     wiring = config.wiring()
     found: dict[str, str | list[str]] = {

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from .config import DataConfig, FieldConfig, Ref, Slot, Unit, Wiring, options
+from .config import ComponentConfig, DataConfig, FieldConfig, Ref, Slot, Unit, Wiring, options
 from .defaults import default_config, stand_in
 from .errors import UserError
 from .manifest import Component, Quantity
@@ -44,14 +44,14 @@ def describe(registry: Registry, name: str) -> list[Facts]:
 
 
 def unknown(registry: Registry, name: str) -> UserError:
-    """Return the error that nothing installed is called so: with what comes close, or the plugin that would bring it."""
+    """Return the error that nothing is called so: with what comes close, or the plugin that would bring it."""
     components = [*registry.components()]
     try:
         registry.find("|".join({c.kind for c in components}), name)
     except NotFound as error:
         if error.plugin:
             return UserError(f"{name} is not installed; it comes with {error.plugin}: pip install {error.plugin}")
-    known = [*{c.name for c in components}, *{c.full_name for c in components}, *registry.quantities(), *shipped_recipes()]
+    known = {*registry.quantities(), *shipped_recipes(), *(n for c in components for n in (c.name, c.full_name))}
     close = nearest(name, sorted(known))
     hint = f"closest: {', '.join(close)}" if close else "`neuralfw list` shows all"
     return UserError(f"no component, quantity or recipe is called {name!r}; {hint}")
@@ -72,13 +72,21 @@ def of_component(registry: Registry, component: Component) -> Facts:
         "plugin": component.plugin,
         "version": next(m.version for m in registry.manifests if m.plugin == component.plugin),
         "origin": origin(component.cls),
-        **({"role": config.role, "capabilities": sorted(config.capabilities())} if isinstance(config, FieldConfig) else {}),
-        **({"sets": {n: [*q] for n, q in config.sets().items()}} if isinstance(config, DataConfig) else {}),
+        **_own(config),
         **_wiring(config.wiring()),
         "options": [*option_facts(type(config), dump(config))],
         "pass_options": [*option_facts(draw, {})] if draw is not None else [],
         "toml": toml_block(component, config),
     }
+
+
+def _own(config: ComponentConfig) -> Facts:
+    """Return what only components of this kind have."""
+    if isinstance(config, FieldConfig):
+        return {"role": config.role, "capabilities": sorted(config.capabilities())}
+    if isinstance(config, DataConfig):
+        return {"sets": {name: [*quantities] for name, quantities in config.sets().items()}}
+    return {}
 
 
 def _wiring(wiring: Wiring) -> Facts:
@@ -105,7 +113,7 @@ def option_facts(model: type[BaseModel], values: Mapping[str, Any]) -> Iterator[
 def _type(info: FieldInfo) -> str:
     slot, ref = marker(info, Slot), marker(info, Ref)
     if slot is not None:
-        return "a component: " + slot.kinds.replace("|", " or ")
+        return f"a component: {slot.kinds.replace('|', ' or ')}"
     if ref is not None:
         what = "data table" if ref.table == "data" else "field"
         return f"the name of a {what}" + (f" of role {ref.role}" if ref.role else "")
@@ -138,7 +146,7 @@ _PLACES = {
 
 
 def toml_block(component: Component, config: BaseModel) -> str:
-    """Return the component as a table of a recipe, every option written out; those without a default hold a stand-in."""
+    """Return the component as a table of a recipe, every option written out; what has no default holds a stand-in."""
     place = _PLACES.get(component.kind)
     if isinstance(config, FieldConfig):
         place = f"[fields.{config.role}]"

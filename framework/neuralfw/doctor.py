@@ -41,7 +41,8 @@ def environment() -> dict[str, str]:
     return {
         "neuralfw": f"{__version__} in {Path(__file__).parent}",
         "python": f"{platform.python_version()} in {sys.prefix}",
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, torch uses {torch.get_num_threads()}",
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "threads": f"{torch.get_num_threads()} for torch",
         "network kernel": kernels.chosen(),
         "cuda": _cuda(),
     }
@@ -52,9 +53,10 @@ def _cuda() -> str:
 
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+    built = f"no: torch {torch.__version__} is built"
     if torch.version.cuda is None:
-        return f"no: torch {torch.__version__} is built without it; builds with it: https://pytorch.org/get-started/locally"
-    return f"no: torch {torch.__version__} is built for CUDA {torch.version.cuda}, but no device answers; does nvidia-smi?"
+        return f"{built} without it; builds with it: https://pytorch.org/get-started/locally"
+    return f"{built} for CUDA {torch.version.cuda}, but no device answers; does nvidia-smi?"
 
 
 def _plugin(registry: Registry, manifest: Manifest) -> dict[str, Any]:

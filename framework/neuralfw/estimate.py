@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from .components import Data, Draw, Quantities
-from .config import Adam, DataConfig, Ref, SparseAdam, options
+from .config import DataConfig, Ref, options
 from .errors import UserError
 from .manifest import Quantity
 from .recipe.model import Recipe, Stage
@@ -63,9 +63,9 @@ def estimate(checked: Checked) -> Estimate:
     scene = _build(checked.recipe, checked.registry, found)
     if scene is None:
         return found
-    named = {**{f"fields.{n}": m for n, m in scene.fields.items()}, **{f"renderers.{n}": m for n, m in scene.renderers.items()}}
-    counts = {name: sum(p.numel() for p in module.parameters()) for name, module in named.items()}
-    found.parameters = {name: count for name, count in counts.items() if count}
+    for table, modules in (("fields", scene.fields), ("renderers", scene.renderers)):
+        counts = {f"{table}.{n}": sum(p.numel() for p in module.parameters()) for n, module in modules.items()}
+        found.parameters |= {name: count for name, count in counts.items() if count}
     scene.to("meta").device = torch.device("meta")
     for stage, plan in zip(checked.recipe.stages, checked.plan.stages, strict=True):
         found.state = max(found.state, _train_only(scene, stage))
@@ -157,19 +157,22 @@ def _peak_of_step(scene: Scene, stage: Stage, plan: StagePlan) -> int:
     )
     scene.train()
     scene.shared.clear()
-    with _Ledger() as ledger:
+    ledger = _Ledger()
+    with ledger:
         ctx.run(ctx.passes)
         total = torch.stack([ctx.value(term, [*passes]) for term in ctx.losses.values()]).sum()
         gradients = torch.autograd.grad(total, [p for p in scene.parameters() if p.requires_grad], allow_unused=True)
-    return ledger.peak - sum(g.numel() * g.element_size() for g in gradients if g is not None)
+    kept: int = sum(g.numel() * g.element_size() for g in gradients if g is not None)
+    return ledger.peak - kept
 
 
-class _Ledger(TorchDispatchMode):
+class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Keeps count of the bytes that operations allocate and release."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.live = self.peak = 0
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live: int = 0
+        self.peak: int = 0
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import warnings
 from collections.abc import Callable
 from importlib import import_module
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from .errors import UserError
+from .manifest import Manifest
 from .registry import Registry, Unavailable
 
 if TYPE_CHECKING:
@@ -69,15 +73,12 @@ def hook_manager(registry: Registry) -> pluggy.PluginManager:
         if not manifest.hooks:
             continue
         try:
-            module = import_module(manifest.hooks)
-            manager.register(module, name=manifest.plugin)
+            manager.register(_contained(manager, registry, manifest), name=manifest.plugin)
             manager.check_pending()
         except Exception as error:
             if manager.has_plugin(manifest.plugin):
                 manager.unregister(name=manifest.plugin)
             _note(registry, manifest.plugin, f"hooks {manifest.hooks}", error)
-        else:
-            _contain(manager, registry, manifest.plugin)
     return manager
 
 
@@ -87,11 +88,13 @@ def _note(registry: Registry, plugin: str, what: str, error: Exception) -> Unava
     return noted
 
 
-def _contain(manager: pluggy.PluginManager, registry: Registry, plugin: str) -> None:
-    """Make a plugin's hooks unable to break a run: the first that raises silences all of them."""
+def _contained(manager: pluggy.PluginManager, registry: Registry, manifest: Manifest) -> object:
+    """Import a plugin's hooks and return them so that they cannot break a run: the first that raises silences all."""
+    module = import_module(manifest.hooks)
     silenced: list[Unavailable] = []
 
-    def contained(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def contained(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
         def call(*args: Any) -> Any:
             if silenced:
                 return None
@@ -100,13 +103,17 @@ def _contain(manager: pluggy.PluginManager, registry: Registry, plugin: str) -> 
             except UserError:
                 raise
             except Exception as error:
-                silenced.append(_note(registry, plugin, f"hook {name}", error))
-                warnings.warn(f"{plugin} is left out from here on: {silenced[0].reason}", RuntimeWarning, stacklevel=2)
+                silenced.append(_note(registry, manifest.plugin, f"hook {function.__name__}", error))
+                text = f"{manifest.plugin} is left out from here on: {silenced[0].reason}"
+                warnings.warn(text, RuntimeWarning, stacklevel=2)
                 return None
 
+        call.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
         return call
 
-    for caller in manager.get_hookcallers(manager.get_plugin(plugin)) or ():
-        for implementation in caller.get_hookimpls():
-            if implementation.plugin_name == plugin and not (implementation.wrapper or implementation.hookwrapper):
-                implementation.function = contained(caller.name, implementation.function)
+    hooks = SimpleNamespace()
+    for name in dir(module):
+        if marks := manager.parse_hookimpl_opts(module, name):
+            function = getattr(module, name)
+            setattr(hooks, name, function if marks["wrapper"] or marks["hookwrapper"] else contained(function))
+    return hooks

@@ -61,9 +61,9 @@ def drift(registry: Registry, manifest: Manifest) -> list[str]:
     for component in manifest.components:
         told = facts(registry, component)
         for key in KEYS:
-            code, written = told.get(key, ()), getattr(component, key)
-            if _plain(code) != _plain(written):
-                found.append(f"{component.full_name}: {key} is {_plain(written)} in {manifest.path}, {_plain(code)} in code")
+            code, written = _plain(told.get(key, ())), _plain(getattr(component, key))
+            if code != written:
+                found.append(f"{component.full_name}: {key} is {written} in {manifest.path}, {code} in code")
     return found
 
 

@@ -136,11 +136,11 @@ def _nested(annotation: Any) -> Schema | None:
 
 
 def _plain(info: Any) -> Schema:
-    annotation = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
-    schema = TypeAdapter(annotation).json_schema()
+    annotation: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+    schema: Schema = TypeAdapter(annotation).json_schema()
     alternatives = [part for part in schema.get("anyOf", ()) if part != {"type": "null"}]
     if len(alternatives) == 1:
-        return alternatives[0]
+        return dict(alternatives[0])
     return {**schema, "anyOf": alternatives} if alternatives else schema
 
 
@@ -160,9 +160,8 @@ def _choice(named: Mapping[str, type[BaseModel]], default: str | None = None) ->
 
 def _stage(registry: Registry) -> Schema:
     body = _model(m.Stage, skip=("train", "passes", "losses", "callbacks"))
-    optimisers = {"type": "object", "additionalProperties": {"anyOf": [_ref("optimiser"), {"type": "object", "maxProperties": 0}]}}
     body["properties"] |= {
-        "train": {"anyOf": [{"type": "array", "items": {"type": "string"}}, optimisers]},
+        "train": {"anyOf": [{"type": "array", "items": {"type": "string"}}, _named(_ref("optimiser"))]},
         "passes": _named(_pass(registry)),
         "losses": {"type": "array", "items": _entry(registry, "loss", m.Term)},
         "callbacks": {"type": "array", "items": _entry(registry, "callback", m.Event)},

@@ -1,6 +1,16 @@
-"""The command line: `main` is the console script `neuralfw`."""
+"""The command line: `main` is the console script `neuralfw`, `app` the application that the verbs' modules add to."""
 
 from . import checking, describing, examining, listing, plugin, results, training
 from .app import app, main
 
-__all__ = ["app", "main"]
+__all__ = [
+    "app",
+    "checking",
+    "describing",
+    "examining",
+    "listing",
+    "main",
+    "plugin",
+    "results",
+    "training",
+]

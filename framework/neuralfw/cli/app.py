@@ -1,4 +1,4 @@
-"""The application: verbs, plugins' verbs where somebody asks for them, and what each failure does to the exit status."""
+"""The application: its verbs, those of plugins where somebody asks, and what each failure does to the exit status."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from typer.core import TyperGroup
 from ..errors import UserError
 from ..version import __version__
 
+ORDER = ("run", "resume", "check", "list", "describe", "schema", "eval", "export", "doctor", "plugin")
+"""Verbs as `--help` shows them."""
+
 BUG = "This is a bug of neuralfw, not a mistake of yours: please report the lines above and the command."
 
 
@@ -21,10 +24,10 @@ class Verbs(TyperGroup):
     _added: dict[str, Any] | None = None
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _overrides_last(args))  # type: ignore[no-any-return]
+        return super().parse_args(ctx, _overrides_last(args))
 
     def list_commands(self, ctx: Any) -> list[str]:
-        own = super().list_commands(ctx)
+        own = sorted(super().list_commands(ctx), key=ORDER.index)
         return [*own, *(name for name in self._of_plugins() if name not in own)]
 
     def get_command(self, ctx: Any, name: str) -> Any:
@@ -47,9 +50,9 @@ class Verbs(TyperGroup):
             raise typer.Exit(2) from None
         except Interrupted as error:
             typer.echo(str(error), err=True)
-            raise typer.Exit(128 + error.number) from None
-        except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
+            raise typer.Exit(error.exit_status) from None
+        except KeyboardInterrupt as error:
+            typer.echo(str(error) or "interrupted", err=True)
             raise typer.Exit(130) from None
 
 

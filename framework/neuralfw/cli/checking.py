@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def check(
     recipe: o.Recipe, overrides: o.Overrides = None, exclude: o.Excluded = None, as_json: o.AsJson = False
 ) -> None:
-    """Find every fault of a recipe without running it; print its wiring, parameters and memory. Absent data is a note."""
+    """Find every fault of a recipe without running it; print its wiring, parameters and memory.
+
+    Data that is absent is a note, not a fault.
+    """
     from ..recipe.faults import RecipeError
     from ..session import check
 
@@ -45,17 +48,19 @@ def check(
 def _fault(fault: Any) -> dict[str, Any]:
     origin = fault.origin
     place = {"file": str(origin.file) if origin.file else None, "line": origin.line, "column": origin.column}
-    return {**place, "message": fault.message, "closest": [*fault.closest], "allowed": [*fault.allowed], "hint": fault.hint}
+    names = {"closest": [*fault.closest], "allowed": [*fault.allowed]}
+    return {**place, "message": fault.message, **names, "hint": fault.hint}
 
 
 def absent_data(checked: Checked) -> Iterator[str]:
     """Yield a note for each file or folder that the recipe's data name and that does not exist."""
-    from ..config import InputPath, options
+    from ..config import _InputPathMark, options
+    from ..recipe.tables import marker
 
     for name, spec in checked.recipe.data.items():
         for key, info in options(type(spec.config)).items():
             path = getattr(spec.config, key)
-            if InputPath.__metadata__[0] in info.metadata and path is not None and not path.exists():
+            if marker(info, _InputPathMark) is not None and path is not None and not path.exists():
                 yield f"data.{name}.{key}: {path} does not exist yet"
 
 
@@ -68,8 +73,8 @@ def _text(checked: Checked, size: Estimate, notes: list[str]) -> Iterator[str]:
     yield ""
     yield from picture(checked)
     yield "parameters"
-    rows = [(n, f"{c:,}", f"for each item of {size.per_item[n]}" if n in size.per_item else "") for n, c in size.parameters.items()]
-    yield from columns(rows, "  ")
+    per_item = {name: f"for each item of {data}" for name, data in size.per_item.items()}
+    yield from columns([(n, f"{count:,}", per_item.get(n, "")) for n, count in size.parameters.items()], "  ")
     yield ""
     yield f"memory beside torch and the data: about {mebibytes(size.peak)}"
     steps = [(f"a step of stage {n}, at most", mebibytes(s)) for n, s in size.step.items() if s is not None]

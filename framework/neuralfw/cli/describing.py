@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 
 from . import options as o
 from .app import app
-from .tables import columns, width, write, write_json
+from .tables import columns, wrapped, write, write_json
 
 
 @app.command()
@@ -42,7 +41,7 @@ def component_text(facts: Mapping[str, Any]) -> Iterator[str]:
     rows += [("provides", "; ".join(provides))] if provides else []
     rows += [(f"set {name}", ", ".join(quantities)) for name, quantities in facts.get("sets", {}).items()]
     rows += [(key, ", ".join(facts[key])) for key in ("capabilities", "requires", "advises") if facts.get(key)]
-    yield from _wrapped(rows)
+    yield from wrapped(rows)
     for title, key in (("options", "options"), ("options of a pass that draws from it", "pass_options")):
         if facts[key]:
             yield from ("", title)
@@ -55,28 +54,17 @@ def component_text(facts: Mapping[str, Any]) -> Iterator[str]:
 def _options(options: list[Mapping[str, Any]]) -> list[str]:
     rows = []
     for option in options:
-        default = "required" if option["required"] else "none" if option["default"] is None else _value(option["default"])
         unit = f" [{option['unit']}]" if option["unit"] else ""
-        rows.append((option["key"], default, f"{option['text']}{unit}; {option['type']}"))
-    return _wrapped(rows, "  ")
+        rows.append((option["key"], _default(option), f"{option['text']}{unit}; {option['type']}"))
+    return wrapped(rows, "  ")
 
 
-def _value(value: Any) -> str:
+def _default(option: Mapping[str, Any]) -> str:
     from ..recipe.toml_writer import inline
 
-    return inline(value)
-
-
-def _wrapped(rows: list[tuple[str, ...]], indent: str = "") -> list[str]:
-    """Return rows in columns, the last one wrapped to the width of the terminal."""
-    lines = columns([(*row[:-1], "") for row in rows], indent)
-    start = len(indent) + sum(max(len(r[i]) for r in rows) + 2 for i in range(len(rows[0]) - 1)) if rows else 0
-    room = max(30, width() - start)
-    found = []
-    for row, line in zip(rows, lines, strict=True):
-        first, *rest = textwrap.wrap(row[-1], room) or [""]
-        found += [f"{line:<{start}}{first}".rstrip(), *(" " * start + part for part in rest)]
-    return found
+    if option["required"]:
+        return "required"
+    return "none" if option["default"] is None else inline(option["default"])
 
 
 def quantity_text(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -85,7 +73,7 @@ def quantity_text(facts: Mapping[str, Any]) -> Iterator[str]:
     yield facts["summary"]
     yield ""
     keys = ("provided_by", "needed_by", "observed_by")
-    yield from _wrapped([(key.replace("_", " "), ", ".join(facts[key])) for key in keys if facts[key]])
+    yield from wrapped([(key.replace("_", " "), ", ".join(facts[key])) for key in keys if facts[key]])
 
 
 def recipe_text(facts: Mapping[str, Any]) -> Iterator[str]:

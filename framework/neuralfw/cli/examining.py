@@ -27,9 +27,8 @@ def _text(found: dict[str, Any]) -> Iterator[str]:
     yield from columns(found["environment"].items())
     yield ""
     yield "plugins"
-    rows = [
-        (p["plugin"], p["version"], f"API {p['api']}", f"{len(p['components'])} components", p["path"]) for p in found["plugins"]
-    ]
+    counts = {p["plugin"]: f"{len(p['components'])} components" for p in found["plugins"]}
+    rows = [(p["plugin"], p["version"], f"API {p['api']}", counts[p["plugin"]], p["path"]) for p in found["plugins"]]
     yield from columns(rows, "  ")
     for broken in found["unavailable"]:
         yield f"  {broken['plugin']} is unavailable: {broken['reason']}"

@@ -18,4 +18,4 @@ Device = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to compute; auto: CUDA where it works.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Shape = Annotated[str | None, typer.Option("--shape", metavar="NAME", help="Which shape, where the run learnt several.")]
+Shape = Annotated[str | None, typer.Option("--shape", metavar="NAME", help="One shape, where the run learnt several.")]

@@ -22,11 +22,15 @@ def _group() -> None:
 @plugin.command()
 def manifest(
     package: Annotated[
-        Path | None, typer.Argument(metavar="PACKAGE_DIR", help="Folder of the package; with --check all installed plugins.")
+        Path | None,
+        typer.Argument(metavar="[PACKAGE_DIR]", help="Folder of the package; with --check, default: every plugin."),
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where manifest and code differ.")] = False,
 ) -> None:
-    """Write needs, observes, provides, role and capabilities of each component, as its code has them, into neuralfw.toml."""
+    """Bring a manifest up to its code: needs, observes, provides, role and capabilities of each component.
+
+    They are those of the default options; everything else of neuralfw.toml stays as it is.
+    """
     from ..manifest_writer import drift, open_package, write
     from ..registry import discover
 

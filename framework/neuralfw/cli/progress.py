@@ -45,6 +45,10 @@ class Watcher:
         self._steps = self._shown_step = 0
         self._shown = 0.0
 
+    def say(self, text: str) -> None:
+        """Show a line, above the bar where there is one."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     @hook
     def neuralfw_stage_start(self, trainer: Trainer, stage: str, steps: int) -> None:
         """Begin a bar."""
@@ -65,7 +69,7 @@ class Watcher:
         self._shown, self._shown_step = now, trainer.clock.stage
         values = terms(trainer, ctx)
         if self._live is None:
-            self._console.print(self._line(rate, values), highlight=False, markup=False, soft_wrap=True)
+            self.say(self._line(rate, values))
             return
         self._bars.update(self._task, completed=trainer.clock.stage, rate=f"{rate:.3g} steps/s")
         self._live.update(Group(self._bars, Text(values, style="dim", overflow="ellipsis", no_wrap=True)), refresh=True)

@@ -10,16 +10,19 @@ import typer
 from ..errors import UserError
 from . import options as o
 from .app import app
-from .tables import columns, write, write_json
+from .tables import wrapped, write, write_json
 
 
 @app.command("eval")
 def evaluate(
     run: o.RunDirectory,
     reference: Annotated[
-        Path | None, typer.Option("--reference", metavar="FILE", help="Mesh or cloud taken as the truth; default: the recipe's.")
+        Path | None,
+        typer.Option("--reference", metavar="FILE", help="Mesh or cloud taken as the truth; default: the recipe's."),
     ] = None,
-    protocol: Annotated[str, typer.Option("--protocol", metavar="NAME", help="Named protocol of the figures.")] = "neuralfw",
+    protocol: Annotated[
+        str, typer.Option("--protocol", metavar="NAME", help="Named protocol of the figures.")
+    ] = "neuralfw",
     shape: o.Shape = None,
     as_json: o.AsJson = False,
 ) -> None:
@@ -39,15 +42,16 @@ def figures(result: dict[str, Any]) -> list[str]:
         "",
     ]
     metrics = result["metrics"].items()
-    lines += columns([(n, f"{m['value']:.6g}", m["unit"], f"{m['better']} is better", m["definition"]) for n, m in metrics])
-    return lines + columns([(name, f"omitted: {reason}") for name, reason in result["omitted"].items()])
+    lines += wrapped([(n, f"{m['value']:.6g}", m["unit"], m["better"], m["definition"]) for n, m in metrics])
+    return lines + wrapped([(name, f"omitted: {reason}") for name, reason in result["omitted"].items()])
 
 
 @app.command()
 def export(
     run: o.RunDirectory,
     resolution: Annotated[
-        int | None, typer.Option("--resolution", metavar="N", min=2, help="Cells along the longest edge; default: the recipe's.")
+        int | None,
+        typer.Option("--resolution", metavar="N", min=2, help="Cells along the longest edge; default: the recipe's."),
     ] = None,
     times: Annotated[
         str, typer.Option("--times", metavar="T,T,…", help="Times in [0, 1], where the scene moves, such as 0,0.5,1.")
@@ -57,7 +61,8 @@ def export(
         typer.Option("--shape", metavar="NAME|A:B:N", help="One shape of several, or N meshes on the way from A to B."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Mesh file, or a folder for several; default: the run's meshes/.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Mesh file, or a folder for several; default: meshes/."),
     ] = None,
 ) -> None:
     """Write a run's mesh, in the world units of its data."""

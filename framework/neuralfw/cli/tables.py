@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,6 +21,18 @@ def columns(rows: Iterable[Sequence[str]], indent: str = "") -> list[str]:
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]) - 1)]
     lines = ("  ".join([*(c.ljust(w) for c, w in zip(row[:-1], widths, strict=True)), row[-1]]) for row in table)
     return [(indent + line).rstrip() for line in lines]
+
+
+def wrapped(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
+    """Return rows in columns, the last one wrapped to the width of the terminal."""
+    lines = columns([(*row[:-1], "") for row in rows], indent)
+    start = len(indent) + sum(max(len(r[i]) for r in rows) + 2 for i in range(len(rows[0]) - 1)) if rows else 0
+    room = max(30, width() - start)
+    found = []
+    for row, line in zip(rows, lines, strict=True):
+        first, *rest = textwrap.wrap(row[-1], room) or [""]
+        found += [f"{line:<{start}}{first}".rstrip(), *(" " * start + part for part in rest)]
+    return found
 
 
 def write(lines: Iterable[str]) -> None:

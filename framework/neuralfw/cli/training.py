@@ -31,6 +31,7 @@ def run(
     from ..session import train
     from .progress import Watcher
 
+    watcher = Watcher()
     root = train(
         recipe,
         overrides or (),
@@ -38,8 +39,8 @@ def run(
         device=device,
         start_from=start_from,
         exclude=exclude or (),
-        say=_say,
-        watchers=[Watcher()],
+        say=watcher.say,
+        watchers=[watcher],
     )
     _results(root)
 
@@ -50,11 +51,8 @@ def resume(run: o.RunDirectory, device: o.Device = "auto", exclude: o.Excluded =
     from ..session import resume
     from .progress import Watcher
 
-    _results(resume(run, device=device, exclude=exclude or (), say=_say, watchers=[Watcher()]))
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
+    watcher = Watcher()
+    _results(resume(run, device=device, exclude=exclude or (), say=watcher.say, watchers=[watcher]))
 
 
 def _results(root: Path) -> None:
