@@ -1,7 +1,8 @@
 """Runs every figure of tools/figures.toml that is not done yet, and writes the table into its page.
 
-A figure is a recipe run on real data (over seeds), a measure, and a bound; `runs_of` measures another figure's runs. Results lie in figures/, one
-folder a figure; a figure is done again only when its entry changed. An interrupted run is resumed.
+A figure is a recipe run on real data (over seeds), a measure, and a bound; `runs_of` measures another figure's runs.
+Results lie in figures/, one folder a figure; a figure is done again only when its entry changed. An interrupted run is
+resumed.
 """
 
 from __future__ import annotations

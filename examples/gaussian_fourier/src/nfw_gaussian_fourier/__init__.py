@@ -1,0 +1,1 @@
+"""Random Fourier features as an encoder for neuralfw."""

@@ -1,0 +1,60 @@
+"""The example of a plugin, as a stranger would have it: out of the tree, installed, tested, used by one line."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples/gaussian_fourier"
+Python = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory) -> Path:
+    """A copy of the example's folder, outside the tree."""
+    copy = tmp_path_factory.mktemp("elsewhere") / "gaussian_fourier"
+    shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns("__pycache__", ".*", "build", "dist"))
+    return copy
+
+
+@pytest.fixture(scope="module")
+def python(package) -> Python:
+    """Return a function that runs python, in the package's folder, where the package is installed."""
+    site = package.parent / "site"
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, env=environment, cwd=package, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    run("-m", "pip", "install", *options, "--target", str(site), ".")
+    return run
+
+
+def test_it_is_listed_with_its_plugin(python):
+    listed = json.loads(python("-m", "neuralfw", "list", "encoder", "--json"))["installed"]
+    mine = [entry for entry in listed if entry["name"] == "gaussian_fourier/gaussian_fourier"]
+    assert [entry["plugin"] for entry in mine] == ["nfw-gaussian-fourier"]
+
+
+def test_its_own_tests_pass(python):
+    assert " passed" in python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
+
+
+def test_its_manifest_says_what_its_code_says(python):
+    assert "nfw-gaussian-fourier" in python("-m", "neuralfw", "plugin", "manifest", "--check")
+
+
+def test_one_line_swaps_it_into_a_recipe(python, tiny_recipe, tmp_path):
+    run, line = tmp_path / "run", "fields.sdf.encoder=gaussian_fourier"
+    python("-m", "neuralfw", "run", str(tiny_recipe()), "--set", line, "--out", str(run))
+    assert (run / "meshes/mesh.ply").is_file()
+    assert 'type = "gaussian_fourier/gaussian_fourier"' in (run / "recipe.toml").read_text()
