@@ -179,13 +179,14 @@ class SceneView:
         return {q: v for q, v in batch.items() if q in self.scene.coordinates}
 
     def evaluate(self, inputs: Quantities, want: frozenset[str]) -> Quantities:
-        """Return the wanted field quantities at the inputs; each field is evaluated once."""
+        """Return the wanted field quantities at the inputs; each field is evaluated once, at what it says it needs."""
         key = (frozenset(inputs), want)
         if key not in self._plans:
             self._plans[key] = self._plan(frozenset(inputs), want)
         have = dict(inputs)
         for role, quantities in self._plans[key]:
-            have.update(self.field(role).evaluate(have, quantities))
+            needs = {n.removesuffix("?") for q in quantities for n in self._provides[role][q]}
+            have.update(self.field(role).evaluate({q: v for q, v in have.items() if q in needs}, quantities))
         return {q: have[q] for q in want}
 
     def sdf(self, x: Float[Tensor, "n 3"], t: float | None = None, **more: Tensor) -> Float[Tensor, " n"]:
