@@ -1,4 +1,4 @@
-"""`python -m neuralfw`."""
+"""`python -m neuralfw` is the command line."""
 
 from .cli import main
 

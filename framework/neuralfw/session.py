@@ -77,10 +77,11 @@ def train(
     Raises:
         UserError: anything that the user can mend.
     """
+    checked = check(path, overrides, exclude)  # before what loads torch: a fault is told at once
+
     from .rundir import RunFolder, environment
     from .transfer import origin_of, take_over
 
-    checked = check(path, overrides, exclude)
     chosen = choose_device(device)
     origin = None if start_from is None else origin_of(start_from)
     folder = RunFolder.new(checked.recipe.name, out)
