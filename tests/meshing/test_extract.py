@@ -172,6 +172,15 @@ def test_sparse_evaluates_a_small_part_of_the_grid() -> None:
     assert stats.evaluations < 0.035 * stats.nodes
 
 
+def test_a_surface_that_is_everywhere_costs_little_more_than_the_dense_way() -> None:
+    def ripples(points: Tensor) -> Tensor:
+        return (40 * points).sin().sum(dim=1) + 0.1
+
+    sparse = extract(ripples, BOX, 48)
+    assert sparse.stats.evaluations < 1.5 * sparse.stats.nodes
+    assert same(sparse, extract(ripples, BOX, 48, method="dense"))
+
+
 def test_the_chunk_size_changes_nothing() -> None:
     assert same(extract(gyroid, BOX, 48, chunk=100), extract(gyroid, BOX, 48, chunk=10**6), tolerance=0)
 

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from .cells import CrossedCells, crossed, frontier
+from .dense import dense_cells
 from .grid import CORNERS, Grid, GridField
 
 BLOCK_SIZES = (16, 4, 2)
@@ -35,15 +36,18 @@ class _Search:
         return any(max(self.slopes[level:]) > bound for level, bound in enumerate(self.bounds))
 
 
-def sparse_cells(field: GridField, lipschitz: float | None = None) -> tuple[CrossedCells, float]:
+def sparse_cells(field: GridField, lipschitz: float | None = None) -> tuple[CrossedCells, float | None]:
     """The cells that the field's zero level crosses, and the bound on the field's slope that the search rests on.
 
     `lipschitz` is such a bound where one is known, in units of the field per unit of length. It too is enlarged if the
-    field turns out to be steeper.
+    field turns out to be steeper. A surface that may be nearly everywhere is looked for at every node; no bound is then
+    needed or returned.
     """
     known, floor, thorough = lipschitz, 0.0, False
     while True:
         search = _descend(field, known, floor)
+        if search is None:
+            return dense_cells(field), None
         empty = len(search.crossing) == 0
         lost = field.lowest < 0 <= field.highest if empty else frontier(field.grid, search.crossing)[0] > 0
         if not (lost or search.too_steep or (empty and not thorough)):
@@ -60,8 +64,11 @@ def _keeping_all(field: GridField) -> float:
     return 2 * max(-field.lowest, field.highest) / (field.grid.spacing * BLOCK_SIZES[0])
 
 
-def _descend(field: GridField, known: float | None, floor: float) -> _Search:
-    """Go from the largest blocks to the cells, with `known` as the bound or with measured ones above `floor`."""
+def _descend(field: GridField, known: float | None, floor: float) -> _Search | None:
+    """Go from the largest blocks to the cells, with `known` as the bound or with measured ones above `floor`.
+
+    None if half of the grid is still in question at the smallest blocks.
+    """
     grid = field.grid
     blocks = _lattice(grid, BLOCK_SIZES[0])
     bounds, slopes = [], []
@@ -76,6 +83,8 @@ def _descend(field: GridField, known: float | None, floor: float) -> _Search:
         blocks, value = blocks[keep], value[keep]
         if next_size is not None:
             blocks = _split(grid, blocks, size, next_size)
+    if 8 * len(blocks) > grid.node_count / 2:
+        return None
     cells, values = _split_pairs(field, blocks, value, bounds[-1])
     slopes.append(_steepest_cell(values) / grid.spacing)
     keep = np.flatnonzero(crossed(values))

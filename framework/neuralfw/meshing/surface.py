@@ -16,8 +16,8 @@ from .grid import GridField
 class ExtractionStats:
     """How a surface was found.
 
-    `spacing` is the cell edge in the field's space; `evaluations` of the grid's `nodes` were computed;
-    `lipschitz` is the bound on the field's slope that the sparse search rests on (none for `dense`). A surface that
+    `spacing` is the cell edge in the field's space; `evaluations` were made on a grid of `nodes`; `lipschitz` is the
+    bound on the field's slope that the sparse search rests on, None where every node was evaluated. A surface that
     `leaves_bounds` is open where the box cuts it. `components` and `components_kept` are counted by clean-up.
     """
 
@@ -67,8 +67,8 @@ def empty_surface(field: GridField) -> EmptySurfaceError:
         )
     return EmptySurfaceError(
         f"There is no surface at level {field.level:g}. {side} Field values run from {low:.4g} to {high:.4g} at"
-        f" {field.evaluations} of the {grid.node_count} nodes of the box {box}, cell {grid.spacing:.4g}; they come"
-        f" nearest to the level at {nearest}. Change the bounds, raise the resolution, or choose a level"
+        f" {field.evaluations} points of the box {box}, cell {grid.spacing:.4g}; they come nearest to the level at"
+        f" {nearest}. Change the bounds, raise the resolution, or choose a level"
         f" between {low:.4g} and {high:.4g}."
     )
 
