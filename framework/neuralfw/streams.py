@@ -16,3 +16,13 @@ def key(seed: int, place: str, rank: int = 0, step: int = 0) -> int:
 def stream(seed: int, place: str, rank: int = 0, step: int = 0) -> torch.Generator:
     """Return the generator of one draw, on the CPU."""
     return torch.Generator().manual_seed(key(seed, place, rank, step))
+
+
+def seed_dropout(device: torch.device, seed: int) -> None:
+    """Seed torch's global generator of a device: dropout takes no other.
+
+    `torch.manual_seed` would do as well, at a millisecond and some memory a call where CUDA is not in use.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)

@@ -17,7 +17,7 @@ from ..components import Draw, Quantities
 from ..recipe.model import Stage
 from ..scene import Scene, frozen
 from ..schedules import Clock
-from ..streams import key, stream
+from ..streams import seed_dropout, stream
 from .active import ActivePass, ActiveTerm
 from .optimisers import Diverged, Optimisers
 from .surgery import Surgery
@@ -110,8 +110,7 @@ class StepContext:
             index = self.clock.draws.get(name, 0)
             batch = self._batch(active, index, linked=active.plan.source in running)
             self.clock.draws[name] = index + 1
-            seed = key(self.scene.recipe.seed, f"{self.stage.name}/{name}/dropout", self.fabric.global_rank, index)
-            torch.manual_seed(seed)
+            seed_dropout(self.scene.device, self.generator(f"{name}/dropout", index).initial_seed())
             with frozen(active.detached) if active.detached else nullcontext(), self.fabric.autocast():
                 self.results[name] = Result(batch, active.renderer(active.view, batch, active.plan.want))
             running.append(name)
