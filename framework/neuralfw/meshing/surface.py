@@ -8,6 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from neuralfw.errors import UserError
+from neuralfw.geometry import Mesh
 
 from .grid import GridField
 
@@ -54,8 +55,11 @@ def empty_surface(field: GridField) -> EmptySurfaceError:
     box = " to ".join("({:.4g}, {:.4g}, {:.4g})".format(*corner) for corner in corners)
     nearest = "({:.4g}, {:.4g}, {:.4g})".format(*field.nearest_point)
     if low == high:
-        side = f"The field is constant, {low:.4g}: it has not been trained, or it does not read its input."
-    elif low >= field.level:
+        return EmptySurfaceError(
+            f"There is no surface at level {field.level:g}. The field is constant, {low:.4g}, at {field.evaluations} points"
+            f" of the box {box}: it has not been trained, or it does not read its input."
+        )
+    if low >= field.level:
         side = (
             "The field is above the level everywhere, so all of the box is outside: the surface lies elsewhere, is"
             " thinner than a cell, or the field never learnt an inside."
@@ -80,10 +84,8 @@ def largest_components(surface: Surface, count: int) -> Surface:
     vertices, faces = surface.vertices, surface.faces
     links = (np.ones(2 * len(faces), dtype=bool), (faces[:, :2].ravel(), faces[:, 1:].ravel()))
     found, of_vertex = connected_components(coo_array(links, shape=(len(vertices),) * 2), directed=False)
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    areas = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
-    of_face = of_vertex[faces[:, 0]]
-    ranked = np.argsort(-np.bincount(of_face, areas, minlength=found), kind="stable")
+    areas = np.bincount(of_vertex[faces[:, 0]], Mesh(vertices, faces).face_areas, minlength=found)
+    ranked = np.argsort(-areas, kind="stable")
     kept_vertices = np.isin(of_vertex, ranked[:count])
     renumbered = np.cumsum(kept_vertices) - 1
     stats = replace(surface.stats, components=int(found), components_kept=min(count, int(found)))
