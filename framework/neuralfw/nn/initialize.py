@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .activations import Activation
-from .sweep import Layer, plain_hidden
+from .plain import Layer, last_hidden
 
 FIT_DIRECTIONS = 2048
 FIT_RIDGE = 0.1  # relative to the mean square of the features
@@ -65,7 +65,7 @@ def fit_sphere(
     direction = torch.randn(FIT_DIRECTIONS, coordinates, generator=generator)
     x = torch.zeros(FIT_DIRECTIONS, layers[0].input.shape[1])
     x[:, :coordinates] = radius * direction / direction.norm(dim=1, keepdim=True)
-    shells = [plain_hidden(activation, layers, t * x).double() for t in (0.5, 1.0, 1.5)]
+    shells = [last_hidden(activation, layers, t * x).double() for t in (0.5, 1.0, 1.5)]
     drawn = layers[-1].hidden[0].double()
     inner, middle, outer = (float((h @ drawn).mean()) for h in shells)
     weight = drawn * radius / (outer - inner)

@@ -31,15 +31,11 @@ class TorchKernel:
         """φ(z + bias); may overwrite z."""
         return activation(z.add_(bias))
 
-    def evaluate(
-        self, activation: Activation, z: Float[Tensor, "n width"], bias: Float[Tensor, " width"]
-    ) -> Activated:
+    def evaluate(self, activation: Activation, z: Float[Tensor, "n width"], bias: Float[Tensor, " width"]) -> Activated:
         """φ(z + bias) with what its derivatives need; may overwrite z."""
         return activation.evaluate(z.add_(bias))
 
-    def scale(
-        self, activation: Activation, at: Activated, a: Float[Tensor, "n width"]
-    ) -> Float[Tensor, "n width"]:
+    def scale(self, activation: Activation, at: Activated, a: Float[Tensor, "n width"]) -> Float[Tensor, "n width"]:
         """g = φ' a."""
         return activation.slope(at) * a
 
@@ -95,9 +91,7 @@ class CppKernel(TorchKernel):
         self._call("tangent", activation, at.value, *at, z_dot, g, c)
         return z_dot, c
 
-    def adjoint(
-        self, activation: Activation, at: Activated, h_bar: Tensor, c: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def adjoint(self, activation: Activation, at: Activated, h_bar: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
         if not _supports(at.value):
             return super().adjoint(activation, at, h_bar, c)
         sums = torch.empty(h_bar.shape[1])

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from neuralfw.errors import UserError
 
-from . import initialize
+from . import initialize, plain, sweep
 from .activations import Activation
 from .kernels import CHOICES, choose
-from .sweep import Layer, Network, plain_value_and_pullback, plain_values, sweep, value_and_gradient, values
+from .network import Network
+from .plain import Layer
 
 PRECISIONS = ("fp32", "bf16")
-INFERENCE_CHUNK = 8192  # points per pass without a graph: the activations of a chunk stay in the cache
 
 
 class Linear(nn.Module):
@@ -104,10 +105,9 @@ class Mlp(nn.Module):
 
     def forward(self, x: Float[Tensor, "n in"]) -> Float[Tensor, "n out"]:
         """The outputs at x. Without a graph the points pass through in small chunks with fused activations."""
-        layers = self._split()
         if torch.is_grad_enabled() or self._drops():
-            return plain_values(self.activation, layers, x, self._drops())
-        return torch.cat([values(self._network(), layers, part) for part in torch.split(x, INFERENCE_CHUNK)])
+            return plain.values(self.activation, self._layers(), x, self._drops())
+        return sweep.values(self._network(), self._effective(), x)
 
     def value_and_pullback(self, x: Float[Tensor, "n in"]) -> tuple[Float[Tensor, "n out"], Float[Tensor, "n in"]]:
         """The outputs, and the gradient of channel 0 with respect to x.
@@ -117,13 +117,9 @@ class Mlp(nn.Module):
         autograd, and so is everything while dropout is active.
         """
         if self._drops():
-            return plain_value_and_pullback(self.activation, self._split(), x, self._drops())
-        if torch.is_grad_enabled():
-            network = self._network(torch.bfloat16 if self.precision == "bf16" else None)
-            return sweep(network, x, self._weights(), self._biases())
-        network, layers = self._network(), self._split()
-        parts = [value_and_gradient(network, layers, part) for part in torch.split(x, INFERENCE_CHUNK)]
-        return torch.cat([part.out for part in parts]), torch.cat([part.gradient for part in parts])
+            return plain.value_and_pullback(self.activation, self._layers(), x, self._drops())
+        storage = torch.bfloat16 if self.precision == "bf16" and torch.is_grad_enabled() else None
+        return sweep.value_and_pullback(self._network(storage), self._effective(), x)
 
     @torch.no_grad()
     def geometric_init(self, radius: float, *, inside_out: bool = False, coordinates: int = 3) -> None:
@@ -145,7 +141,7 @@ class Mlp(nn.Module):
         shapes = [(linear.weight.shape[0], linear.weight.shape[1]) for linear in linears]
         for k, drawn in enumerate(initialize.sphere(shapes, self.in_dim, self.skip, coordinates, generator)):
             linears[k].assign(*drawn)
-        row, offset = initialize.fit_sphere(self.activation, self._split(), radius, coordinates, generator)
+        row, offset = initialize.fit_sphere(self.activation, self._layers(), radius, coordinates, generator)
         sign = -1 if inside_out else 1
         last = linears[-1]
         weight, bias = last.effective_weight().clone(), last.bias.clone()
@@ -161,16 +157,27 @@ class Mlp(nn.Module):
     def _network(self, storage: torch.dtype | None = None) -> Network:
         return Network(self.activation, choose(self.kernel), self.skip, storage)
 
-    def _weights(self) -> list[Tensor]:
-        """Effective weights, 1/√2 of the skip layers included."""
-        weights = [linear.effective_weight() for linear in self._linears()]
-        return [w / math.sqrt(2) if k in self.skip else w for k, w in enumerate(weights)]
+    def _effective(self) -> list[Tensor]:
+        """Weights, then biases, as the sweeps take them: with the 1/√2 of the skip layers, and idle units for speed.
 
-    def _biases(self) -> list[Tensor]:
-        return [linear.bias for linear in self._linears()]
+        A layer before a skip layer is `in_dim` units narrower, and matrix products of odd sizes are slow: it is
+        filled up to a multiple of 16 units, without weights in or out.
+        """
+        weights, biases = [], []
+        for k, linear in enumerate(self._linears()):
+            weight, bias = linear.effective_weight(), linear.bias[:]
+            if k + 1 in self.skip:
+                idle = -len(bias) % 16
+                weight, bias = functional.pad(weight, (0, 0, 0, idle)), functional.pad(bias, (0, idle))
+            if k in self.skip:
+                hidden, raw = (weight / math.sqrt(2)).tensor_split([-self.in_dim], dim=1)
+                weight = torch.cat([functional.pad(hidden, (0, -hidden.shape[1] % 16)), raw], dim=1)
+            weights.append(weight)
+            biases.append(bias)
+        return weights + biases
 
-    def _split(self) -> list[Layer]:
-        return self._network().split(self._weights(), self._biases(), self.in_dim)
+    def _layers(self) -> list[Layer]:
+        return plain.split(self._effective(), self.in_dim, self.skip)
 
 
 def _check_choice(option: str, value: str, choices: Sequence[str]) -> None:
