@@ -83,7 +83,10 @@ class Merger:
         entries = {} if base is None else {entry.name: entry.node for entry in _entries(base, kind)}
         changes = self._unique(_entries(child, kind), kind, where)
         for name, origin, node in changes:
-            if _removes(node):
+            if _removes(node) and _name(node) is None and isinstance(child.value, list):
+                misspelt = ("name",) if any(nearest(key, ["name"]) for key in node.value) else ()
+                self.faults.append(Fault(origin, f"a {kind} to remove needs its name", closest=misspelt))
+            elif _removes(node):
                 if entries.pop(name, None) is None:
                     self._unknown(origin, f"no {kind} {_quote(name)}{where} to remove", name, entries)
             elif name in entries or _may_append(child, node, kind, entries):

@@ -27,7 +27,9 @@ def resolve(source: Source, registry: Registry) -> tuple[m.Recipe, list[str]]:
             are among them.
     """
     tables = Tables(source, registry)
-    tree = tables.spelt(source.tree, options(m.Recipe), ())
+    tree = tables.spelt(source.tree, options(m.Recipe), (), merging=("extends",))
+    if any("extends" in fault.closest[:1] for fault in tables.faults):
+        raise RecipeError(tables.faults)
     for table, kinds in _COMPONENTS.items():
         tables.components(tree.get(table, {}), kinds, table)
     stages = Stages(tables).stages(tree["stages"]) if "stages" in tree else []

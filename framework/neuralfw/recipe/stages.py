@@ -40,7 +40,7 @@ class Stages:
             self.tables.fault(path, f"{self.tables.called(path)}: expected a table, found {found(raw)}")
             return None
         before = len(self.tables.faults)
-        table = self.tables.spelt(raw, options(m.Stage), path)
+        table = self.tables.spelt(raw, options(m.Stage), path, merging=("before", "remove"))
         table.setdefault("name", f"stage_{path[-1]}")
         passes = list(table["passes"]) if isinstance(table.get("passes"), dict) else []
         parts = {"passes": self._passes, "train": self._train}
@@ -64,6 +64,10 @@ class Stages:
     def _pass(self, name: str, raw: Any, path: Place, siblings: Mapping[str, Any]) -> m.Pass | None:
         if not isinstance(raw, dict):
             self.tables.fault(path, f"{self.tables.called(path)}: expected a table, found {found(raw)}")
+            return None
+        others = nearest(name, [other for other in siblings if other != name])
+        if others and not {"data", "renderer"} & raw.keys():
+            self.tables.fault(path, f'pass "{name}" has no data', others, key=True)
             return None
         own = [key for key in options(m.Pass) if key != "draw"]
         draw = self._draw_options(name, raw.get("data"), (*path, "data"), siblings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -106,13 +106,22 @@ class Tables:
             return None
         return self.validated(cls, self.spelt(raw, options(cls), path, what), path, what)
 
-    def spelt(self, raw: Mapping[str, Any], known: Collection[str], path: Place, what: str = "") -> dict[str, Any]:
-        """Return the known keys of a table; a misspelt one is a fault, and is read as the key it was meant for."""
+    def spelt(
+        self, raw: Mapping[str, Any], known: Collection[str], path: Place, what: str = "",
+        merging: Collection[str] = ("remove",),
+    ) -> dict[str, Any]:  # fmt: skip
+        """Return the known keys of a table; a misspelt one is a fault, and is read as the key it was meant for.
+
+        Keys of `merging` have had their effect when recipes were laid over one another.
+        """
         table = {key: value for key, value in raw.items() if key in known}
         for key in [key for key in raw if key not in known]:
-            closest = nearest(key, known)
+            if key in merging:
+                self.fault((*path, key), f"{self.called((*path, key))}: expected true, found {found(raw[key])}")
+                continue
+            closest = nearest(key, [*known, *merging])
             self.fault((*path, key), f'{self._table(path)} has no key "{key}"{_of(what)}', closest, known, key=True)
-            if closest and closest[0] not in table:
+            if closest and closest[0] in known and closest[0] not in table:
                 table[closest[0]] = raw[key]
                 self._as_written[(*path, closest[0])] = key
         return table
@@ -167,6 +176,7 @@ class Tables:
 
     def schedule(self, raw: dict[str, Any], path: Place) -> Schedule | None:
         """Resolve a number written as a schedule."""
+        raw = self._with_type(raw, SCHEDULES, path)
         kind = raw.get("type")
         if kind is None:
             self.fault(path, f"{self.called(path)}: a schedule needs a type", (), SCHEDULES, key=True)
@@ -178,6 +188,15 @@ class Tables:
                 self.clocks.append((clock, (*path, "clock")))
             return self.table(SCHEDULES[kind], raw, path, f"schedule {kind}")  # type: ignore[no-any-return]
         return None
+
+    def _with_type(self, raw: dict[str, Any], names: Collection[str], path: Place) -> dict[str, Any]:
+        """Return a copy of a table; without a type, a key that looks like it and holds one of `names` is taken."""
+        for key, value in raw.items() if "type" not in raw else ():
+            if isinstance(value, str) and value in names and nearest(key, ["type"]):
+                self.fault((*path, key), f'[{self.called(path)}] has no key "{key}"', ["type"], key=True)
+                self._as_written[(*path, "type")] = key
+                return {"type": value, **{k: v for k, v in raw.items() if k != key}}
+        return dict(raw)
 
     def _explain(
         self, error: ValidationError, cls: type[BaseModel], given: Collection[str], path: Place, what: str
@@ -215,9 +234,16 @@ class Tables:
                 self.specs[table][name] = spec
 
     def _slot(self, slot: Slot, raw: Any, path: Place) -> Spec | None:
-        if raw is None or (isinstance(raw, dict) and slot.default and "type" not in raw):
-            raw = {"type": slot.default, **(raw or {})}
+        if slot.default and raw is None:
+            raw = slot.default
+        elif slot.default and isinstance(raw, dict):
+            raw = {"type": slot.default, **self._with_type(raw, self._named(slot.kinds), path)}
         return self.component(slot.kinds, raw, path)
+
+    def _named(self, kinds: str) -> dict[str, Component]:
+        """Return the components of some kinds by each of their names."""
+        pool = [component for kind in kinds.split("|") for component in self.registry.components(kind)]
+        return {name: component for component in pool for name in (component.name, component.full_name)}
 
     def component(self, kinds: str, raw: Any, path: Place) -> Spec | None:
         """Find a component by its type and validate its options."""
@@ -231,13 +257,24 @@ class Tables:
             text = f"expected {a(_either(kinds))}, as a name or a table, found {found(raw)}"
             self.fault(path, f"{self.called(path)}: {text}")
             return None
-        raw = self._with_type(kinds, raw, path)
+        raw = self._with_type(raw, self._named(kinds), path)
         if not isinstance(name := raw.pop("type", None), str):
-            text = f"[{self.called(path)}] needs a type: the name of {a(_either(kinds))}"
-            self.fault(path, text, (), sorted(c.name for c in self._of_kinds(kinds)), key=True)
+            self._miss_type(kinds, raw, path)
             return None
         component = self._find(kinds, name, (*path, "type"))
         return None if component is None else (component, raw)
+
+    def _miss_type(self, kinds: str, raw: dict[str, Any], path: Place) -> None:
+        """Note that a component has no type: it may be a change to another one whose name is misspelt."""
+        text = f"[{self.called(path)}] needs a type: the name of {a(_either(kinds))}"
+        misnamed = [key for key in raw if isinstance(path[-1], int) and key != "name" and nearest(key, ["name"])]
+        if misnamed:
+            self.fault((*path, misnamed[0]), f"{text}; or the name of one to change", ["name"], key=True)
+        else:
+            siblings = self.node(path[:-1])
+            others = [other for other in siblings if other != path[-1]] if isinstance(siblings, dict) else []
+            allowed = sorted({component.name for component in self._named(kinds).values()})
+            self.fault(path, text, nearest(str(path[-1]), others), allowed, key=True)
 
     def configured(
         self, component: Component, table: dict[str, Any], path: Place, envelope: Collection[str] = ()
@@ -260,21 +297,6 @@ class Tables:
         own = {key: table.pop(key) for key in options(config) if key in table and key not in envelope}
         validated = self.validated(config, own, path, component.full_name)
         return None if validated is None else Spec(component.kind, component.full_name, validated, self.called(path))
-
-    def _with_type(self, kinds: str, raw: dict[str, Any], path: Place) -> dict[str, Any]:
-        """Return a copy of a component's table; without a type, a key that looks like it and names one is taken."""
-        for key, value in raw.items() if "type" not in raw else ():
-            if nearest(key, ["type"]) and isinstance(value, str) and self._exists(kinds, value):
-                self.fault((*path, key), f'[{self.called(path)}] has no key "{key}"', ["type"], key=True)
-                self._as_written[(*path, "type")] = key
-                return {"type": value, **{k: v for k, v in raw.items() if k != key}}
-        return dict(raw)
-
-    def _of_kinds(self, kinds: str) -> Iterator[Component]:
-        return (component for kind in kinds.split("|") for component in self.registry.components(kind))
-
-    def _exists(self, kinds: str, name: str) -> bool:
-        return any(name in (component.full_name, component.name) for component in self._of_kinds(kinds))
 
     def _find(self, kinds: str, name: str, path: Place) -> Component | None:
         try:
