@@ -23,8 +23,9 @@ export = { mesher = { type = "marching_cubes", resolution = 8, method = "dense",
 
 @pytest.fixture(autouse=True)
 def toy_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the toy plugin found, in this test alone."""
+    """Make the toy plugin found, in this test alone; and save the time that pictures of its meshes would take."""
     monkeypatch.syspath_prepend(str(PLUGIN))
+    monkeypatch.setattr("neuralfw.run.save_picture", lambda *args, **kwargs: None)
 
 
 Write = Callable[[str], Path]
