@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Train, shipped, torus_distance, torus_points
 from jaxtyping import Float64
+from known_shapes import Train, torus_distance, torus_points
 
 from neuralfw.run import Run
-from neuralfw.session import shipped_recipes
+from neuralfw.session import check, shipped_recipes
 
 OURS = [
     "deepsdf", "deepsdf_paper", "deepsdf_release", "deepsdf_class", "deepsdf_class_paper", "deepsdf_infer",
@@ -40,7 +40,7 @@ def right_signs(run: Run, x: Float64[np.ndarray, "n 3"]) -> float:
 @pytest.mark.parametrize("name", OURS)
 def test_every_recipe_is_shipped_and_checks(name: str) -> None:
     assert name in shipped_recipes()
-    recipe = shipped(name)
+    recipe = check(name).recipe
     assert recipe.name == name and recipe.summary
     assert recipe.export is not None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import Build
+from known_shapes import Build
 from pydantic import ValidationError
 from torch import Tensor
 from torch.nn import functional

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Build, sphere_points
+from known_shapes import Build, sphere_points
 
 from neuralfw.components import Data, Draw, Quantities
 from neuralfw.errors import UserError

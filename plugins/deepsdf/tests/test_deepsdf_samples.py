@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Build, sphere_points, torus_distance, torus_points
+from known_shapes import Build, sphere_points, torus_distance, torus_points
 
 from neuralfw.components import Draw, Quantities
 from neuralfw.errors import UserError
