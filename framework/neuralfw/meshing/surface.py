@@ -56,8 +56,8 @@ def empty_surface(field: GridField) -> EmptySurfaceError:
     nearest = "({:.4g}, {:.4g}, {:.4g})".format(*field.nearest_point)
     if low == high:
         return EmptySurfaceError(
-            f"There is no surface at level {field.level:g}. The field is constant, {low:.4g}, at {field.evaluations} points"
-            f" of the box {box}: it has not been trained, or it does not read its input."
+            f"There is no surface at level {field.level:g}. The field is constant, {low:.4g}, at"
+            f" {field.evaluations} points of the box {box}: it has not been trained, or it does not read its input."
         )
     if low >= field.level:
         side = (
