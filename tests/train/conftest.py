@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from neuralfw.hooks import hook
 from neuralfw.session import resume, train
+from neuralfw.train.step import StepContext
 
 PLUGIN = Path(__file__).parent / "plugin"
 
@@ -93,3 +94,26 @@ def assert_same_run(a: Path, b: Path) -> None:
     assert meshes == sorted(mesh.name for mesh in (b / "meshes").iterdir())
     for mesh in meshes:
         assert (a / "meshes" / mesh).read_bytes() == (b / "meshes" / mesh).read_bytes()
+
+
+class Grab:
+    """Keeps the context of the first step and ends the run there."""
+
+    @hook
+    def neuralfw_step_end(self, trainer: Any, ctx: Any) -> None:
+        self.ctx = ctx
+        raise Killed
+
+
+@pytest.fixture
+def context(recipe: Write, tmp_path: Path) -> Callable[[str], StepContext]:
+    """Build a recipe, do one step of its first stage and return the context, begun anew for the next step."""
+
+    def start(text: str) -> StepContext:
+        grab = Grab()
+        with pytest.raises(Killed):
+            train(recipe(text), out=tmp_path / f"context{len([*tmp_path.iterdir()])}", watchers=[grab])
+        grab.ctx.begin()
+        return grab.ctx
+
+    return start

@@ -107,19 +107,23 @@ class Mlp(nn.Module):
         """The outputs at x. Without a graph the points pass through in small chunks with fused activations."""
         if torch.is_grad_enabled() or self._drops():
             return plain.values(self.activation, self._layers(), x, self._drops())
-        return sweep.values(self._network(), self._effective(), x)
+        with torch.autocast(x.device.type, enabled=False):
+            return sweep.values(self._network(), self._effective(), x)
 
     def value_and_pullback(self, x: Float[Tensor, "n in"]) -> tuple[Float[Tensor, "n out"], Float[Tensor, "n in"]]:
         """The outputs, and the gradient of channel 0 with respect to x.
 
         Both are differentiable in the parameters and in x, by two hand-derived sweeps instead of a double-backward
         graph (see `neuralfw.nn.sweep`). Derivatives of a still higher order (`create_graph=True`) are taken by plain
-        autograd, and so is everything while dropout is active.
+        autograd, and so is everything while dropout is active. Under autocast the hidden layers are bf16, as with
+        precision = "bf16": the sweeps choose the format of each array themselves.
         """
         if self._drops():
             return plain.value_and_pullback(self.activation, self._layers(), x, self._drops())
-        storage = torch.bfloat16 if self.precision == "bf16" and torch.is_grad_enabled() else None
-        return sweep.value_and_pullback(self._network(storage), self._effective(), x)
+        half = self.precision == "bf16" or torch.is_autocast_enabled(x.device.type)
+        storage = torch.bfloat16 if half and torch.is_grad_enabled() else None
+        with torch.autocast(x.device.type, enabled=False):
+            return sweep.value_and_pullback(self._network(storage), self._effective(), x)
 
     @torch.no_grad()
     def geometric_init(self, radius: float, *, inside_out: bool = False, coordinates: int = 3) -> None:

@@ -124,7 +124,7 @@ class Recipe(Table):
     name: str = Field(description="name of the recipe")
     summary: str = Field("", description="one line on what it does")
     seed: int = Field(0, ge=0, description="seed of every random stream")
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = Field(
+    precision: Literal["32-true", "bf16-mixed"] = Field(
         "32-true", description="number format of the training step (Lightning Fabric's names)"
     )
     frame: FrameTable = FrameTable()

@@ -128,6 +128,15 @@ class ShadeRenderer(Renderer):
         return {**scene.evaluate({"points": batch["points"]}, frozenset({"toy/shade"})), "points": batch["points"]}
 
 
+class Offset(Renderer):
+    def __init__(self, config: Any, build: Build) -> None:
+        super().__init__(config, build)
+
+    def forward(self, scene: SceneView, batch: Quantities, want: frozenset[str]) -> Quantities:
+        sdf = scene.evaluate({"points": batch["points"]}, frozenset({"sdf"}))["sdf"]
+        return {"points": batch["points"] + sdf[:, None], "sdf": sdf}
+
+
 class Radius(Loss):
     def __init__(self, config: Any, build: Build) -> None:
         super().__init__(config, build)

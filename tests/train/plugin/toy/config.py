@@ -99,6 +99,13 @@ class ShadeRendererConfig(ComponentConfig):
         return Wiring(observes=("points",), provides={"toy/shade": ("toy/shade",), "points": ()})
 
 
+class OffsetConfig(ComponentConfig):
+    """Points moved by their distance, all in one direction."""
+
+    def wiring(self) -> Wiring:
+        return Wiring(observes=("points",), needs=("sdf",), provides={"points": ("sdf",), "sdf": ("sdf",)})
+
+
 class RadiusConfig(ComponentConfig):
     """How far vertices are from a sphere."""
 
