@@ -15,7 +15,7 @@ class DeepSdfDecoderConfig(FieldConfig):
 
     role: ClassVar[str] = "sdf"
 
-    width: int = Option(512, ge=1, description="units of a hidden layer")
+    width: int = Option(256, ge=1, description="units of a hidden layer")
     layers: int = Option(8, ge=1, description="number of hidden layers")
     skip: tuple[int, ...] = Option((4,), description="layers that also take the network's input, which is appended")
     activation: Literal["relu", "prelu"] = Option("relu", description="prelu has one slope, learnt, for all layers")

@@ -1,4 +1,4 @@
-"""Signed distances made from a surface that is given as points with normals, as DeepSDF's preprocessing makes them."""
+"""Signed distances to a surface that is given as points with normals, as DeepSDF's preprocessing makes them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64
 from scipy.spatial import cKDTree
 
+from neuralfw.geometry import SdfSamples
+
 VOTES = 11
 NEAR = 47 / 50
 """Share of the samples that lie near the surface; the others are uniform in the cube [-1, 1]³."""
 
 
-def signed_samples(
+def sample_sdf_of_points(
     points: Float64[np.ndarray, "n 3"],
     normals: Float64[np.ndarray, "n 3"],
     count: int,
     rng: np.random.Generator,
     variances: tuple[float, float] = (0.005, 0.0005),
-) -> tuple[Float32[np.ndarray, "p 4"], Float32[np.ndarray, "q 4"]]:
-    """Return samples outside and inside, each a position and its signed distance (x, y, z, sdf).
+) -> SdfSamples:
+    """Return samples outside and inside of a surface given by points.
 
     Surface points are moved twice, by normal deviates of either variance. The distance is that to the nearest surface
     point or, within the larger deviation, to the plane through it. The sign is kept only where the 11 nearest points
@@ -35,7 +37,7 @@ def signed_samples(
     to_plane = np.einsum("nvi,nvi->nv", x[:, None] - points[index], normals[index])
     outside, inside = (to_plane > 0).all(axis=1), (to_plane <= 0).all(axis=1)
     length = np.where(distance[:, 0] < math.sqrt(max(variances)), np.abs(to_plane[:, 0]), distance[:, 0])
-    return _rows(x, length, outside), _rows(x, -length, inside)
+    return SdfSamples(pos=_rows(x, length, outside), neg=_rows(x, -length, inside))
 
 
 def _rows(

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from neuralfw.components import Build, Data, Draw, Quantities
 from neuralfw.data.batches import Epochs
 from neuralfw.errors import UserError
-from neuralfw.geometry import POINT_CLOUD_ENDINGS, Frame, clean, read_point_cloud, with_normals
+from neuralfw.geometry import (
+    POINT_CLOUD_ENDINGS,
+    Frame,
+    Mesh,
+    clean,
+    read_mesh,
+    read_point_cloud,
+    read_sdf_samples,
+    sample_sdf,
+    with_normals,
+)
 from neuralfw.geometry.archive import read_npz
+from neuralfw.geometry.ply import read_ply
 
 from .config import SdfSamplesConfig
-from .labels import signed_samples
+from .labels import sample_sdf_of_points
 
 RADIUS = 1 / 1.03
 """Of the sphere about a normalised shape."""
@@ -39,8 +50,9 @@ class SdfSamples(Data):
     """Signed distances of a class of shapes, each in its own unit sphere; all are kept in memory.
 
     `path` is one file or a folder. DeepSDF's npz files hold arrays `pos` and `neg` with rows x, y, z, sdf; they are
-    normalised already, and a file of the same name under `NormalizationParameters` says from where. Of meshes and
-    clouds, samples are made. A batch takes half of a shape's samples from outside and half from inside.
+    normalised already, and a file of the same name under `NormalizationParameters` says from where. Of a mesh, samples
+    are drawn with their exact distances; of a cloud, with those to its points. A batch takes half of a shape's samples
+    from outside and half from inside.
     """
 
     def __init__(self, config: SdfSamplesConfig, build: Build) -> None:
@@ -121,24 +133,30 @@ def _file_of(root: Path, name: str) -> Path:
 
 def _load(path: Path, root: Path, config: SdfSamplesConfig, rng: np.random.Generator) -> _Shape:
     if path.suffix.lower() == ".npz":
-        arrays = read_npz(path)
-        if {"pos", "neg"} <= arrays.keys():
-            world = _world_of(root.parent / "NormalizationParameters" / path.relative_to(root))
-            return _Shape(_rows(arrays, "pos", path), _rows(arrays, "neg", path), world)
-    cloud = with_normals(clean(read_point_cloud(path, samples=config.samples)))
-    assert cloud.normals is not None
-    frame = Frame.fit(cloud.points, "sphere", RADIUS) if config.normalize == "each" else Frame.identity()
-    points, normals = frame.to_training(cloud.points), frame.directions_to_training(cloud.normals)
-    outside, inside = signed_samples(points, normals, config.samples, rng, config.variances)
-    return _Shape(torch.from_numpy(outside), torch.from_numpy(inside), frame)
+        frame = _world_of(root.parent / "NormalizationParameters" / path.relative_to(root))
+        samples = read_sdf_samples(path)
+    elif _has_faces(path):
+        mesh = read_mesh(path)
+        frame = _frame(mesh.vertices, config)
+        mesh = Mesh(frame.to_training(mesh.vertices), mesh.faces)
+        samples = sample_sdf(mesh, config.samples, rng, variances=config.variances)
+    else:
+        cloud = with_normals(clean(read_point_cloud(path)))
+        assert cloud.normals is not None
+        frame = _frame(cloud.points, config)
+        points, normals = frame.to_training(cloud.points), frame.directions_to_training(cloud.normals)
+        samples = sample_sdf_of_points(points, normals, config.samples, rng, config.variances)
+    return _Shape(torch.from_numpy(samples.pos), torch.from_numpy(samples.neg), frame)
 
 
-def _rows(arrays: Mapping[str, Shaped[np.ndarray, "..."]], side: str, path: Path) -> Float[Tensor, "n 4"]:
-    rows = arrays[side]
-    if rows.ndim != 2 or rows.shape[1] != 4 or rows.dtype.kind != "f":
-        raise UserError(f"{path}: {side} must be floats of shape (n, 4), not {rows.dtype} of shape {rows.shape}")
-    finite = np.isfinite(rows).all(axis=1)
-    return torch.from_numpy(rows[finite].astype(np.float32))
+def _has_faces(path: Path) -> bool:
+    return path.suffix.lower() in (".obj", ".off", ".stl") or (
+        path.suffix.lower() == ".ply" and len(read_ply(path).faces) > 0
+    )
+
+
+def _frame(points: Float64[np.ndarray, "n 3"], config: SdfSamplesConfig) -> Frame:
+    return Frame.fit(points, "sphere", RADIUS) if config.normalize == "each" else Frame.identity()
 
 
 def _world_of(file: Path) -> Frame:

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import trimesh
 from known_shapes import Build, sphere_points, torus_distance, torus_points
 
 from neuralfw.components import Draw, Quantities
 from neuralfw.errors import UserError
-from neuralfw.geometry import Frame
+from neuralfw.geometry import Frame, write_mesh
 from neuralfw.streams import stream
 from neuralfw_deepsdf.config import SdfSamplesConfig
-from neuralfw_deepsdf.labels import signed_samples
+from neuralfw_deepsdf.labels import sample_sdf_of_points
 from neuralfw_deepsdf.samples import SdfSamples
 
 RECIPE = """
@@ -70,18 +71,18 @@ def write_npz(path: Path, value: float, count: int = 40) -> None:
 
 def test_labels_are_the_distances_of_the_surface() -> None:
     surface = torus_points(20_000)
-    outside, inside = signed_samples(surface[:, :3], surface[:, 3:], 4000, np.random.default_rng(0))
-    rows = np.concatenate([outside, inside]).astype(np.float64)
+    found = sample_sdf_of_points(surface[:, :3], surface[:, 3:], 4000, np.random.default_rng(0))
+    rows = np.concatenate([found.pos, found.neg]).astype(np.float64)
     assert np.abs(rows[:, 3] - torus_distance(rows[:, :3])).max() < 0.02
-    assert (outside[:, 3] > 0).all() and (inside[:, 3] <= 0).all()
+    assert (found.pos[:, 3] > 0).all() and (found.neg[:, 3] <= 0).all()
     assert len(rows) > 3600  # few samples have neighbours that disagree
 
 
 def test_labels_near_a_doubtful_sign_are_left_out() -> None:
     surface = sphere_points(2000)
     normals = surface[:, 3:] * np.where(np.random.default_rng(1).random(2000) < 0.5, -1.0, 1.0)[:, None]
-    outside, inside = signed_samples(surface[:, :3], normals, 4000, np.random.default_rng(0))
-    assert len(outside) + len(inside) < 100
+    found = sample_sdf_of_points(surface[:, :3], normals, 4000, np.random.default_rng(0))
+    assert len(found.pos) + len(found.neg) < 100
 
 
 def test_each_shape_is_brought_into_the_unit_sphere_and_remembers_its_world(dataset, tmp_path: Path) -> None:
@@ -133,6 +134,14 @@ def test_rows_that_are_not_finite_are_dropped_and_an_empty_side_gives_way(datase
     assert len(batch["sdf"]) == 30 and bool((batch["sdf"] == 0.25).all())
 
 
+def test_samples_of_a_mesh_have_exact_distances(dataset, tmp_path: Path) -> None:
+    ball = trimesh.creation.icosphere(4, radius=3.0)
+    write_mesh(tmp_path / "ball.ply", ball.vertices, ball.faces)
+    batch = draw(dataset(tmp_path / "ball.ply"), items=1, points=1000)
+    true = batch["points"].norm(dim=1) - 1 / 1.03
+    assert (batch["sdf"] - true).abs().max() < 0.003
+
+
 def test_an_epoch_visits_every_shape_once(dataset, tmp_path: Path) -> None:
     for k in range(5):
         write_npz(tmp_path / "s" / f"{k}.npz", float(k))
@@ -175,5 +184,5 @@ def test_a_bad_split_is_told_clearly(dataset, tmp_path: Path, text: str, message
 
 def test_samples_of_another_shape_are_told_clearly(dataset, tmp_path: Path) -> None:
     np.savez(tmp_path / "bad.npz", pos=np.zeros((4, 3)), neg=np.zeros((4, 4)))
-    with pytest.raises(UserError, match=r"pos must be floats of shape \(n, 4\)"):
+    with pytest.raises(UserError, match=r"'pos' must be numbers of shape \(n, 4\)"):
         dataset(tmp_path / "bad.npz")
