@@ -7,7 +7,7 @@ PLUGINS := plugins/deepsdf
 
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: install demo test test-all lint docs figures bench clean
+.PHONY: install demo test test-all lint docs figures clean
 
 install: $(STAMP)
 
@@ -18,24 +18,24 @@ $(STAMP): pyproject.toml constraints.txt $(PLUGINS:%=%/pyproject.toml)
 	touch $@
 
 demo: install
-	$(BIN)/neuralfw run deepsdf --set evaluate.reference=recipes/data/spot_mesh.ply
+	$(BIN)/neuralfw run igr --set stages.fit.steps=1000 --set evaluate.reference=recipes/data/spot_mesh.ply
 
 test: install
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
 
 test-all: install
-	$(BIN)/python -m pytest -q -m ''
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile -m ''
 
 lint: install
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 
 docs: install
-	$(PIP) install --constraint constraints.txt --editable '.[docs]'
+	$(PIP) install --constraint constraints.txt 'mkdocs-material>=9.5'
 	$(BIN)/python -m mkdocs build --strict --quiet
 
 figures: install
 	$(BIN)/python tools/figures.py
 
 clean:
-	rm -rf $(VENV) site build dist figures .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -165,7 +165,9 @@ class Run:
                 write_mesh(path, mesh.vertices, mesh.faces)
                 written.append(path)
                 if output is None:
-                    save_picture(mesh, self.folder.images / f"{stem}.png")
+                    picture = self.folder.images / f"{stem}.png"
+                    save_picture(mesh, picture)
+                    say(f"picture: {picture}")
         return written
 
     def eval(
