@@ -31,7 +31,7 @@ lint: install
 	$(BIN)/python -m mypy
 
 docs: install
-	$(PIP) install --constraint constraints.txt 'mkdocs-material>=9.5'
+	$(PIP) install --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python -m mkdocs build --strict --quiet
 
 figures: install
