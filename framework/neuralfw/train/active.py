@@ -124,13 +124,13 @@ def _fields_of(scene: Scene, table: Pass, plan: PassPlan) -> frozenset[str]:
     provides = {name: scene.recipe.fields[name].config.wiring().provides for name in plan.roles.values()}
     renderer = scene.recipe.renderers[table.renderer].config.wiring()
     pending = [*renderer.needs, *(need for q in plan.want for need in renderer.provides[q])]
-    seen, fields = plan.observed & scene.coordinates, set[str]()
+    seen, fields = {*renderer.supplies, *(plan.observed & scene.coordinates)}, set[str]()
     while pending:
         quantity = pending.pop().removesuffix("?")
         for name in () if quantity in seen else [n for n, given in provides.items() if quantity in given]:
             fields.add(name)
             pending += provides[name][quantity]
-        seen |= {quantity}
+        seen.add(quantity)
     return frozenset(fields).union(*(scene.parts_of(name) for name in fields))
 
 

@@ -89,7 +89,7 @@ class SurfaceConfig(ComponentConfig):
     resolution: int = Option(12, ge=2, description="cells of a cube from -1 to 1")
 
     def wiring(self) -> Wiring:
-        return Wiring(needs=("sdf",), provides={"vertices": ("sdf",)})
+        return Wiring(needs=("sdf",), provides={"vertices": ("sdf",)}, supplies=("points",))
 
 
 class ShadeRendererConfig(ComponentConfig):
