@@ -91,6 +91,7 @@ def test_a_run_imports_no_open3d(tiny_recipe, tmp_path):
     decoy = tmp_path / "decoy"
     decoy.mkdir()
     (decoy / "open3d.py").write_text("raise SystemExit('open3d was imported')")
-    code = f"import neuralfw, sys; neuralfw.train({str(tiny_recipe())!r}, out='run'); assert 'open3d' not in sys.modules"
+    recipe = str(tiny_recipe())
+    code = f"import neuralfw, sys; neuralfw.train({recipe!r}, out='run'); assert 'open3d' not in sys.modules"
     succeed(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(decoy))
     assert (tmp_path / "run/meshes/mesh.ply").is_file()

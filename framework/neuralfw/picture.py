@@ -1,4 +1,4 @@
-"""Draws a mesh without a graphics library: samples of its triangles closer than the pixels, a z-buffer, a head light."""
+"""Draws a mesh without a graphics library: dense samples of its triangles, a z-buffer, a light at the eye."""
 
 from __future__ import annotations
 
