@@ -125,6 +125,14 @@ def test_a_run_with_nothing_that_fits_is_refused(first: Run, tmp_path: Path) -> 
         start(tmp_path, "third", start_from=f"{both.folder.root}:codes")
 
 
+def test_a_field_that_nothing_gives_values_is_named(first: Run, tmp_path: Path) -> None:
+    codes = '[fields.codes]\ntype = "latents"\nper = "points"\n'
+    run = start(tmp_path, "idle", start_from=str(first.folder.root), more=codes)
+    assert [line for line in run.__dict__["said"] if "no stage trains" in line] == [
+        "no stage trains codes, so it stays as it was drawn at random: --from RUN:codes would give it a start"
+    ]
+
+
 def test_the_new_run_goes_on_without_the_old_one(first: Run, tmp_path: Path) -> None:
     old = tmp_path / "old"
     shutil.copytree(first.folder.root, old)

@@ -93,8 +93,7 @@ def train(
     session = Session(checked, folder, chosen, say, watchers)
     try:
         scene = session.scene()
-        if origin is not None:
-            take_over(scene, origin, say)
+        known = take_over(scene, origin, say) if origin is not None else set()
     except BaseException:
         folder.discard()
         raise
@@ -102,6 +101,8 @@ def train(
     folder.write(folder.source, checked.source.text)
     folder.write_json(folder.environment, environment(checked.registry, chosen))
     session.describe(scene)
+    for name in sorted(session.untrained(scene) - known):
+        say(f"no stage trains {name}, so it stays as it was drawn at random: --from RUN:{name} would give it a start")
     session.trainer(scene).fit()
     return session.finish()
 
@@ -199,6 +200,11 @@ class Session:
         if checkpoint is not None:
             trainer.load(checkpoint)
         return trainer
+
+    def untrained(self, scene: Scene) -> set[str]:
+        """Return the fields with parameters that no stage trains."""
+        trained = {target.partition(".")[0] for stage in self.checked.recipe.stages for target in stage.train}
+        return {name for name, field in scene.fields.items() if any(True for _ in field.parameters())} - trained
 
     def describe(self, scene: Scene) -> None:
         """Write down frame, box, shapes and split, and say what the data held."""

@@ -72,8 +72,8 @@ def origin_of(text: str) -> Origin:
     return origin
 
 
-def take_over(scene: Scene, origin: Origin, say: Callable[[str], None] = lambda text: None) -> None:
-    """Load an earlier run's weights into a scene's fields, and widen its box to the run's.
+def take_over(scene: Scene, origin: Origin, say: Callable[[str], None] = lambda text: None) -> set[str]:
+    """Load an earlier run's weights into a scene's fields, and widen its box to the run's; return those fields.
 
     A field takes the weights of the field of its name, where both play one role, or else of the only one of its role.
 
@@ -89,6 +89,7 @@ def take_over(scene: Scene, origin: Origin, say: Callable[[str], None] = lambda 
         say(f"{target} starts as {source} of {origin.folder.root}")
     box = torch.tensor(origin.folder.read_json(origin.folder.scene)["bounds"])
     scene.bounds = torch.stack([torch.minimum(scene.bounds[0], box[0]), torch.maximum(scene.bounds[1], box[1])])
+    return {*pairs}
 
 
 def _roles(recipe: Recipe) -> dict[str, str]:
