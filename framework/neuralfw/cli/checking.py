@@ -38,7 +38,7 @@ def check(
     from ..estimate import estimate
 
     size = estimate(checked)
-    notes = [*checked.notes, *absent_data(checked), *size.notes]
+    notes = [*checked.notes, *_idle(checked), *absent_data(checked), *size.notes]
     if as_json:
         write_json({"faults": [], **_facts(checked, size, notes)})
     else:
@@ -50,6 +50,16 @@ def _fault(fault: Any) -> dict[str, Any]:
     place = {"file": str(origin.file) if origin.file else None, "line": origin.line, "column": origin.column}
     names = {"closest": [*fault.closest], "allowed": [*fault.allowed]}
     return {**place, "message": fault.message, **names, "hint": fault.hint}
+
+
+def _idle(checked: Checked) -> Iterator[str]:
+    """Yield a note for each entry of a `train` that no loss reaches: the run would be refused at its stage."""
+    from ..reach import reaches
+
+    for reach in reaches(checked):
+        for entry, terms in reach.trained_by().items():
+            if not terms:
+                yield f"stage {reach.stage.name} trains {entry}, but no loss reaches it: take it out, or add a loss"
 
 
 def absent_data(checked: Checked) -> Iterator[str]:
@@ -76,18 +86,19 @@ def _text(checked: Checked, size: Estimate, notes: list[str]) -> Iterator[str]:
     per_item = {name: f"for each item of {data}" for name, data in size.per_item.items()}
     yield from columns([(n, f"{count:,}", per_item.get(n, "")) for n, count in size.parameters.items()], "  ")
     yield ""
-    yield f"memory beside torch and the data: about {mebibytes(size.peak)}"
-    steps = [(f"a step of stage {n}, at most", mebibytes(s)) for n, s in size.step.items() if s is not None]
-    yield from columns([("parameters, gradients, optimiser", mebibytes(size.state)), *steps], "  ")
+    yield f"memory beside torch and the data: about {in_bytes(size.peak)}"
+    steps = [(f"a step of stage {n}, at most", in_bytes(s)) for n, s in size.step.items() if s is not None]
+    yield from columns([("parameters, gradients, optimiser", in_bytes(size.state)), *steps], "  ")
     if notes:
         yield ""
         yield from (f"note: {note}" for note in notes)
 
 
-def mebibytes(count: int) -> str:
-    """Return a number of bytes in MiB."""
-    size = count / 2**20
-    return f"{size:,.0f} MiB" if size >= 10 else f"{size:.2g} MiB"
+def in_bytes(count: int) -> str:
+    """Return a number of bytes with the unit that suits it, to two digits or more."""
+    power, unit = next((p, u) for p, u in ((30, "GiB"), (20, "MiB"), (10, "KiB"), (0, "bytes")) if count >= 2**p or not p)
+    size = count / 2**power
+    return f"{size:,.0f} {unit}" if size >= 10 else f"{size:.1f} {unit}"
 
 
 def _facts(checked: Checked, size: Estimate, notes: list[str]) -> dict[str, Any]:
