@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,14 @@ def start(
     run = Run(root)
     run.__dict__["said"] = said
     return run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_pictures() -> Iterator[None]:
+    """Drawing the meshes takes longer than these runs; it has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("neuralfw.run.save_picture", lambda *_: None)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,14 @@ from known_shapes import Build, Train, sphere_points, torus_points
 from neuralfw.run import Run
 from neuralfw.scene import Scene
 from neuralfw.session import check, train
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_pictures() -> Iterator[None]:
+    """Drawing the meshes takes longer than these runs; it has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("neuralfw.run.save_picture", lambda *_: None)
+        yield
 
 
 @pytest.fixture
