@@ -235,7 +235,7 @@ class Mesher(Component):
 
 
 class Update(Stateful):
-    """How the terms of a step change the scene; see `neuralfw.train.step.StepContext`."""
+    """How the terms of a step change the scene; see `neuralfw.training.step.StepContext`."""
 
     def check(self, ctx: Any) -> None:
         """Raise UserError, before the first step, where the stage would leave something of `train` idle."""

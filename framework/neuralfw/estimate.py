@@ -23,7 +23,7 @@ from .recipe.wiring import StagePlan
 from .registry import Registry
 from .scene import Scene
 from .session import Checked
-from .train.active import active_passes, active_terms
+from .training.active import active_passes, active_terms
 
 _MOMENTS = 2
 """Running means that Adam keeps of each parameter."""
@@ -139,9 +139,9 @@ def _peak_of_step(scene: Scene, stage: Stage, plan: StagePlan) -> int:
     """Return the bytes that a step's batches, graph and backward pass take at their peak."""
     from lightning_fabric import Fabric
 
-    from .train.optimisers import Optimisers
-    from .train.step import StepContext
-    from .train.surgery import Surgery
+    from .training.optimisers import Optimisers
+    from .training.step import StepContext
+    from .training.surgery import Surgery
 
     optimisers = Optimisers(scene, scene.clock)
     passes = active_passes(scene, stage, plan)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     import typer
 
-    from .train.step import StepContext
-    from .train.trainer import Trainer
+    from .training.step import StepContext
+    from .training.trainer import Trainer
 
 spec = pluggy.HookspecMarker("neuralfw")
 hook = pluggy.HookimplMarker("neuralfw")

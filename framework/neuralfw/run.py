@@ -21,8 +21,8 @@ from .rundir import RunFolder
 from .scene import Scene, SceneView
 from .session import Checked, check, choose_device
 from .suggest import nearest
-from .train.checkpoint import Store
-from .train.state import load_weights
+from .training.checkpoint import Store
+from .training.state import load_weights
 
 if TYPE_CHECKING:
     from .components import Mesher

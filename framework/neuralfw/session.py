@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .rundir import RunFolder
     from .scene import Scene
-    from .train.trainer import Trainer
+    from .training.trainer import Trainer
 
 Say = Callable[[str], None]
 
@@ -184,9 +184,9 @@ class Session:
         """Return the trainer of a scene, brought to the newest whole checkpoint if the run is resumed."""
         from lightning_fabric import Fabric
 
-        from .train.checkpoint import Store
-        from .train.log import RunLog
-        from .train.trainer import Trainer
+        from .training.checkpoint import Store
+        from .training.log import RunLog
+        from .training.trainer import Trainer
 
         recipe, store, checkpoint = self.checked.recipe, Store(self.folder.checkpoints), None
         if resumed:

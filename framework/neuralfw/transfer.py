@@ -16,7 +16,7 @@ from .recipe.model import Recipe
 from .rundir import RunFolder
 from .scene import Scene
 from .suggest import nearest
-from .train.checkpoint import Store
+from .training.checkpoint import Store
 
 Weights = Mapping[str, Tensor]
 

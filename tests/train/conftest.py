@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from neuralfw.hooks import hook
 from neuralfw.session import resume, train
-from neuralfw.train.step import StepContext
+from neuralfw.training.step import StepContext
 
 PLUGIN = Path(__file__).parent / "plugin"
 
@@ -78,7 +78,7 @@ def metrics(run: Path) -> list[dict[str, Any]]:
 
 def state(run: Path, which: str = "latest") -> tuple[dict[str, bytes], Mapping[str, Any]]:
     """Return the tensors of a checkpoint as bytes, and its plain data, without the seconds."""
-    from neuralfw.train.checkpoint import Store
+    from neuralfw.training.checkpoint import Store
 
     checkpoint, notes = Store(run / "checkpoints").load(which)
     assert not notes

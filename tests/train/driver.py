@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent / "plugin"))
 from neuralfw.errors import UserError
 from neuralfw.hooks import hook
 from neuralfw.session import resume, train
-from neuralfw.train import checkpoint
-from neuralfw.train.signals import Interrupted
+from neuralfw.training import checkpoint
+from neuralfw.training.signals import Interrupted
 
 
 class Watch:

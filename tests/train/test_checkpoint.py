@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from neuralfw.errors import UserError
-from neuralfw.train.checkpoint import Checkpoint, CheckpointError, Store
+from neuralfw.training.checkpoint import Checkpoint, CheckpointError, Store
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_pickled_tensors_are_never_loaded(store: Store, tmp_path: Path) -> None:
     file = folder / "scene.safetensors"
     file.write_bytes(pickle.dumps(Bomb()))
     sums = json.loads((folder / "checksums.json").read_text())
-    from neuralfw.train.checkpoint import _digest
+    from neuralfw.training.checkpoint import _digest
 
     (folder / "checksums.json").write_text(json.dumps({**sums, file.name: _digest(file)}))
     with pytest.raises(CheckpointError, match="is damaged"):

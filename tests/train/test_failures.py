@@ -11,8 +11,8 @@ import pytest
 from neuralfw.errors import UserError
 from neuralfw.hooks import hook
 from neuralfw.session import resume, train
-from neuralfw.train.checkpoint import Store
-from neuralfw.train.optimisers import Diverged
+from neuralfw.training.checkpoint import Store
+from neuralfw.training.optimisers import Diverged
 
 from .conftest import KillAt, Killed, Write, assert_same_run, metrics, state
 

@@ -13,9 +13,9 @@ from neuralfw.errors import UserError
 from neuralfw.hooks import hook
 from neuralfw.session import train
 from neuralfw.streams import stream
-from neuralfw.train.optimisers import Diverged
-from neuralfw.train.step import StepContext
-from neuralfw.train.surgery import Surgery
+from neuralfw.training.optimisers import Diverged
+from neuralfw.training.step import StepContext
+from neuralfw.training.surgery import Surgery
 from torch import Tensor
 
 from .conftest import Write, metrics, state

@@ -12,7 +12,7 @@ from neuralfw.errors import UserError
 from neuralfw.hooks import hook
 from neuralfw.session import train
 from neuralfw.streams import stream
-from neuralfw.train.step import StepContext
+from neuralfw.training.step import StepContext
 from torch import Tensor
 
 from .conftest import Write, metrics, state

@@ -41,7 +41,7 @@ class Verbs(TyperGroup):
         return self._added
 
     def invoke(self, ctx: Any) -> Any:
-        from ..train.signals import Interrupted
+        from ..training.signals import Interrupted
 
         try:
             return super().invoke(ctx)

@@ -13,8 +13,8 @@ from rich.text import Text
 from ..hooks import hook
 
 if TYPE_CHECKING:
-    from ..train.step import StepContext
-    from ..train.trainer import Trainer
+    from ..training.step import StepContext
+    from ..training.trainer import Trainer
 
 LIVE_SECONDS = 0.5
 PLAIN_SECONDS = 10.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..components import Build, Update
 from ..errors import UserError
-from ..train.step import StepContext
+from ..training.step import StepContext
 from .config import GradientConfig
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from neuralfw.components import Build, Update
 from neuralfw.errors import UserError
-from neuralfw.train.step import StepContext, TermValue
+from neuralfw.training.step import StepContext, TermValue
 from neuralfw.updates.gradient import refuse_idle
 from torch import Tensor
 
