@@ -62,7 +62,8 @@ def draw(mesh: Mesh, size: int = 512, azimuth: float = 35.0, elevation: float = 
     bright = np.where(light > 0, 0.25 + 0.75 * light, 0.15 - 0.25 * light)[:, None] * COLOR * 255.0
     image = np.where(np.isnan(light)[:, None], BACKGROUND, bright)
     smooth = image.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING, 3).mean(axis=(1, 3))
-    return smooth.round().astype(np.uint8)
+    picture: UInt8[np.ndarray, "h w 3"] = smooth.round().astype(np.uint8)
+    return picture
 
 
 def save_picture(mesh: Mesh, path: Path, size: int = 512) -> None:

@@ -124,7 +124,7 @@ class Run:
         fixed = self.inputs(t, shape)
         values = []
         with torch.no_grad():
-            for part in points.to(self.scene.device).split(chunk):
+            for part in points.to(self.scene.device).split(chunk):  # type: ignore[no-untyped-call]
                 rows = {q: v.expand(len(part), *v.shape[1:]) for q, v in fixed.items()}
                 values.append(self.view.evaluate({"points": part, **rows}, frozenset({"sdf"}))["sdf"].cpu())
         distances: Float[np.ndarray, " n"] = torch.cat(values).double().numpy() / frame.scale
