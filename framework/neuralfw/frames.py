@@ -20,6 +20,6 @@ def fit_frame(points: Float[np.ndarray, "n 3"], fit: FrameTable) -> Frame:
         if fit.path is None:
             raise UserError('[frame] fit = "file" needs path: a frame.json')
         return Frame.load(fit.path)
-    if fit.fit in ("area", "cameras"):
+    if fit.fit == "area" or fit.fit == "cameras":
         raise UserError(f'[frame] fit = "{fit.fit}" needs {"a mesh" if fit.fit == "area" else "cameras"}, not points')
     return Frame.fit(points, how=fit.fit, size=fit.size)

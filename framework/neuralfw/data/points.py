@@ -124,7 +124,7 @@ class NearPoints(Data):
         distance, index = self._tree.query(points.numpy(), workers=-1)
         return {
             "nearest": self._points[torch.from_numpy(index)],
-            "distance": torch.from_numpy(distance.astype(np.float32)),
+            "distance": torch.from_numpy(np.asarray(distance, dtype=np.float32)),
         }
 
 

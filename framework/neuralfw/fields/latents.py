@@ -29,7 +29,8 @@ class Latents(Field):
         if self._max_norm is None:
             return self.codes
         length = self.codes.norm(dim=1, keepdim=True)
-        return self.codes * (self._max_norm / length.clamp_min(self._max_norm))
+        bounded: Tensor = self.codes * (self._max_norm / length.clamp_min(self._max_norm))
+        return bounded
 
     def forward(self, index: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
         """Return the codes of shapes."""
