@@ -45,6 +45,12 @@ def test_every_recipe_is_shipped_and_checks(name: str) -> None:
     assert recipe.export is not None
 
 
+def test_completion_goes_without_a_sensor() -> None:
+    gone = ["data.empty", "stages.code.passes.empty", "stages.code.losses.outside"]
+    (stage,) = check("deepsdf_complete", [f"{key}.remove=true" for key in gone]).recipe.stages
+    assert [*stage.passes] == ["near"]
+
+
 def test_igr(trained: Train, torus_file: Path) -> None:
     run = trained(
         "igr", *SMALL, f"data.points.path={torus_file}", "stages.fit.steps=200", "stages.fit.train.sdf.lr.start=2e-3",
