@@ -1,5 +1,7 @@
 """The hand-derived sweeps against autograd, finite differences and float64."""
 
+import copy
+
 import pytest
 import torch
 
@@ -127,6 +129,73 @@ def test_without_a_graph_the_chunks_join():
     torch.testing.assert_close(out, expected_out, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(value, expected_out, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_values_alone_train_as_by_autograd(activation):
+    """A recorded `forward` is a fused sweep when x needs no gradient, and plain autograd when it does."""
+    net, x = network(activation, weight_norm=True), points()
+    got = torch.autograd.grad(net(x.detach()).abs().mean(), list(net.parameters()))
+    expected = torch.autograd.grad(net(x).abs().mean(), list(net.parameters()))
+    assert relative_error(got, expected) < 1e-5
+
+
+def test_second_derivatives_of_values_alone():
+    net, x = network("softplus").double(), points(20, dtype=torch.float64)
+    weight = net.layers[3].weight
+
+    def curvature(out):
+        (first,) = torch.autograd.grad(out.square().mean(), weight, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), weight)
+
+    assert relative_error(curvature(net(x.detach())), curvature(net(x))) < 1e-8
+
+
+@pytest.mark.parametrize("kernel", ["torch", "auto"])
+@pytest.mark.parametrize("activation", ["softplus", "relu", "sine"])
+def test_bf16_gradients_point_the_same_way(activation, kernel):
+    """Cosine ≥ 0.9999 with float64; points are not rounded: an SDF's value moves by less than its own bf16 step."""
+    net = Mlp(3, 2, width=128, layers=6, skip=(3,), activation=activation, kernel=kernel, precision="bf16",
+              generator=torch.Generator().manual_seed(0))  # fmt: skip
+    if activation != "sine":
+        net.geometric_init(0.5)
+    exact = copy.deepcopy(net).double()
+    x = 2 * torch.rand(1500, 3, generator=torch.Generator().manual_seed(1)) - 1
+
+    def gradients(net, x):
+        out, gradient = net.value_and_pullback(x)
+        loss = out.abs().mean() + 0.1 * (gradient.norm(dim=1) - 1).square().mean()
+        return out, torch.cat([g.flatten().double() for g in torch.autograd.grad(loss, list(net.parameters()))])
+
+    (out, got), (expected_out, expected) = gradients(net, x), gradients(exact, x.double())
+    assert out.dtype == torch.float32 and {p.dtype for p in net.parameters()} == {torch.float32}
+    assert 1 - (got @ expected) / (got.norm() * expected.norm()) < 1e-4
+    assert (out - expected_out).abs().max() < 0.01
+    with torch.no_grad():
+        torch.testing.assert_close(net(x).double(), expected_out.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_bf16_passes_gradients_on_to_the_points():
+    net = network("softplus", precision="bf16")
+    exact, x = copy.deepcopy(net).double(), points()
+    (got,) = torch.autograd.grad(eikonal(*net.value_and_pullback(x)), x)
+    x64 = x.detach().double().requires_grad_()
+    (expected,) = torch.autograd.grad(eikonal(*exact.value_and_pullback(x64)), x64)
+    assert torch.nn.functional.cosine_similarity(got.double().flatten(), expected.flatten(), dim=0) > 0.999
+
+
+def test_bf16_autocast_is_bf16_precision():
+    net, x = network("softplus"), points().detach()
+    wide = net.value_and_pullback(x)[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out, gradient = net.value_and_pullback(x)
+        value = net(x)
+    assert out.dtype == gradient.dtype == value.dtype == torch.float32
+    assert torch.equal(out, value) and not torch.equal(out, wide)
+    eikonal(out, gradient).backward()
+    assert net.layers[0].weight.grad.dtype == torch.float32
+    net.precision = "bf16"
+    assert torch.equal(net.value_and_pullback(x)[0], out)
 
 
 def test_no_points():

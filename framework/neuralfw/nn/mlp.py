@@ -104,26 +104,34 @@ class Mlp(nn.Module):
         self._sphere_seed = int(torch.randint(2**62, (), generator=generator))
 
     def forward(self, x: Float[Tensor, "n in"]) -> Float[Tensor, "n out"]:
-        """The outputs at x. Without a graph the points pass through in small chunks with fused activations."""
-        if torch.is_grad_enabled() or self._drops():
+        """The outputs at x, by fused sweeps; by plain autograd if x requires a gradient or dropout is active.
+
+        Plain autograd serves those who differentiate by x more than once; the gradient of channel 0 is faster by
+        `value_and_pullback`.
+        """
+        if self._drops() or (torch.is_grad_enabled() and x.requires_grad):
             return plain.values(self.activation, self._layers(), x, self._drops())
+        network = self._network(x)
+        evaluate = sweep.values if torch.is_grad_enabled() else sweep.unrecorded_values
         with torch.autocast(x.device.type, enabled=False):
-            return sweep.values(self._network(), self._effective(), x)
+            return evaluate(network, self._effective(), x)
 
     def value_and_pullback(self, x: Float[Tensor, "n in"]) -> tuple[Float[Tensor, "n out"], Float[Tensor, "n in"]]:
         """The outputs, and the gradient of channel 0 with respect to x.
 
         Both are differentiable in the parameters and in x, by two hand-derived sweeps instead of a double-backward
         graph (see `neuralfw.nn.sweep`). Derivatives of a still higher order (`create_graph=True`) are taken by plain
-        autograd, and so is everything while dropout is active. Under autocast the hidden layers are bf16, as with
-        precision = "bf16": the sweeps choose the format of each array themselves.
+        autograd, and so is everything while dropout is active.
+
+        With precision bf16, or under bf16 autocast, a recorded pass of a float32 network keeps hidden arrays in
+        bfloat16 and multiplies them so; parameters, their gradients, points and outputs stay in float32. Passes
+        without a graph, as for meshing, are always in full precision.
         """
         if self._drops():
             return plain.value_and_pullback(self.activation, self._layers(), x, self._drops())
-        half = self.precision == "bf16" or torch.is_autocast_enabled(x.device.type)
-        storage = torch.bfloat16 if half and torch.is_grad_enabled() else None
+        network = self._network(x)
         with torch.autocast(x.device.type, enabled=False):
-            return sweep.value_and_pullback(self._network(storage), self._effective(), x)
+            return sweep.value_and_pullback(network, self._effective(), x)
 
     @torch.no_grad()
     def geometric_init(self, radius: float, *, inside_out: bool = False, coordinates: int = 3) -> None:
@@ -158,8 +166,11 @@ class Mlp(nn.Module):
     def _drops(self) -> float:
         return self.dropout if self.training else 0.0
 
-    def _network(self, storage: torch.dtype | None = None) -> Network:
-        return Network(self.activation, choose(self.kernel), self.skip, storage)
+    def _network(self, x: Tensor) -> Network:
+        device = x.device.type
+        autocast = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
+        narrow = (self.precision == "bf16" or autocast) and x.dtype == torch.float32 and torch.is_grad_enabled()
+        return Network(self.activation, choose(self.kernel), self.skip, torch.bfloat16 if narrow else None)
 
     def _effective(self) -> list[Tensor]:
         """Weights, then biases, as the sweeps take them: with the 1/√2 of the skip layers, and idle units for speed.

@@ -12,7 +12,7 @@ The tangent sweep follows the single direction v per point, so that a loss of (o
 layer, as double backward does, and no graph. Each sweep takes the points in chunks that stay in the cache.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -29,11 +29,19 @@ class Record(NamedTuple):
     """What the value and gradient sweeps over one chunk leave behind, per hidden layer."""
 
     activated: list[Activated]
-    pulled: list[Float[Tensor, "n width"]]  # g
+    pulled: list[Float[Tensor, "n width"]]  # g; empty without a gradient sweep
 
 
 def values(network: Network, parameters: Sequence[Tensor], x: Float[Tensor, "n in"]) -> Float[Tensor, "n out"]:
-    """The outputs at x, unrecorded."""
+    """The outputs at x, recorded for a backward pass of one more sweep."""
+    out: Tensor = _Sweep.apply(x, network, False, *parameters)[0]  # type: ignore[no-untyped-call]
+    return out
+
+
+def unrecorded_values(
+    network: Network, parameters: Sequence[Tensor], x: Float[Tensor, "n in"]
+) -> Float[Tensor, "n out"]:
+    """The outputs at x, without what a backward pass needs."""
     layers = network.layers(parameters, x.shape[1])
     outs = []
     for part in network.chunks(x, layers):
@@ -49,50 +57,54 @@ def value_and_pullback(
     network: Network, parameters: Sequence[Tensor], x: Float[Tensor, "n in"]
 ) -> tuple[Float[Tensor, "n out"], Float[Tensor, "n in"]]:
     """The outputs and the gradient of channel 0 in x, recorded for a backward pass of two more sweeps."""
-    out, gradient = _ValueAndPullback.apply(x, network, *parameters)  # type: ignore[no-untyped-call]
+    out, gradient = _Sweep.apply(x, network, True, *parameters)  # type: ignore[no-untyped-call]
     return out, gradient
 
 
-class _ValueAndPullback(torch.autograd.Function):
-    """`(x, network, *weights, *biases) → (out, ∂out₀/∂x)`."""
+class _Sweep(torch.autograd.Function):
+    """`(x, network, with_gradient, *weights, *biases) → (out, ∂out₀/∂x or None)`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, network: Network, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, x: Tensor, network: Network, with_gradient: bool, *parameters: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
         layers = network.layers(parameters, x.shape[1])
         outs, gradients, saved = [], [], []
         for part in network.chunks(x, layers):
             out, activated = _value_sweep(network, layers, part)
-            gradient, pulled = _gradient_sweep(network, layers, activated)
             outs.append(out)
-            gradients.append(gradient[:, : x.shape[1]])
-            saved += [*(array for at in activated for array in at), *pulled]
+            saved += [array for at in activated for array in at]
+            if with_gradient:
+                gradient, pulled = _gradient_sweep(network, layers, activated)
+                gradients.append(gradient[:, : x.shape[1]])
+                saved += pulled
         ctx.network = network
         ctx.save_for_backward(x, *parameters, *(saved if any(ctx.needs_input_grad) else ()))
         ctx.set_materialize_grads(False)
-        return torch.cat(outs), torch.cat(gradients)
+        return torch.cat(outs), torch.cat(gradients) if with_gradient else None
 
     @staticmethod
     def backward(ctx: Any, out_bar: Tensor | None, v: Tensor | None) -> Any:
-        count = len(ctx.needs_input_grad) - 2
+        count = len(ctx.needs_input_grad) - 3
         x, parameters, saved = ctx.saved_tensors[0], ctx.saved_tensors[1 : count + 1], ctx.saved_tensors[count + 1 :]
         if torch.is_grad_enabled():  # create_graph=True: a third derivative is to follow
             x_bar, bars = _plain_backward(ctx.network, parameters, x, out_bar, v)
-            return x_bar, None, *bars
+            return x_bar, None, None, *bars
         layers = ctx.network.layers(parameters, x.shape[1])
         sums = _Bars(layers, parameters, x.shape[1])
         if out_bar is None:
             out_bar = x.new_zeros(len(x), len(layers[-1].bias))
+        chunks = ctx.network.chunks(x, layers)
         x_bars, first = [], 0
-        for k, part in enumerate(ctx.network.chunks(x, layers)):
+        for part, record in zip(chunks, _unflatten(saved, len(layers) - 1, len(chunks)), strict=True):
             rows = slice(first, first := first + len(part))
-            record = _unflatten(saved, len(layers) - 1, k)
-            curvature: list[Tensor | None] = [None] * len(record.pulled)
+            curvature: list[Tensor | None] = [None] * len(record.activated)
             if v is not None:
                 curvature = _tangent_sweep(ctx.network, layers, record, v[rows], sums)
             z_bars = _adjoint_sweep(ctx.network, layers, record, part, out_bar[rows], curvature, sums)
             if ctx.needs_input_grad[0]:
                 x_bars.append(_pulled_back(layers, z_bars)[:, : x.shape[1]])
-        return torch.cat(x_bars) if x_bars else None, None, *sums.weights, *sums.biases
+        return torch.cat(x_bars) if x_bars else None, None, None, *sums.weights, *sums.biases
 
 
 class _Bars:
@@ -188,10 +200,12 @@ def _adjoint_sweep(
     return z_bars
 
 
-def _unflatten(saved: Sequence[Tensor], depth: int, chunk: int) -> Record:
-    """The record of a chunk out of the flat list of all: (value, auxiliary) pairs, then g, per hidden layer."""
-    own = saved[3 * depth * chunk : 3 * depth * (chunk + 1)]
-    return Record([Activated(*own[2 * k : 2 * k + 2]) for k in range(depth)], list(own[2 * depth :]))
+def _unflatten(saved: Sequence[Tensor], depth: int, chunks: int) -> Iterator[Record]:
+    """The records out of one flat list; of each chunk (value, auxiliary) pairs, then the g, per hidden layer."""
+    size = len(saved) // chunks
+    for start in range(0, len(saved), size):
+        own = saved[start : start + size]
+        yield Record([Activated(*own[2 * k : 2 * k + 2]) for k in range(depth)], list(own[2 * depth :]))
 
 
 def _plain_backward(
