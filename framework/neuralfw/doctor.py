@@ -98,7 +98,7 @@ def _optional(package: str, purpose: str) -> str:
     except subprocess.TimeoutExpired:
         return f"installed, but its import takes more than {_SECONDS} seconds"
     if tried.returncode == 0:
-        return f"{_version(package)}"
+        return _version(package) or "works"
     reason = (tried.stderr.strip().splitlines() or [f"status {tried.returncode}"])[-1]
     remedy = "; to mend it: apt-get install libusb-1.0-0" if "libusb" in tried.stderr else ""
     return f"installed, but cannot be imported: {reason}{remedy}"

@@ -19,25 +19,25 @@ LIMITS = {
 }
 
 
-class Invalid(Exception):
+class InvalidError(Exception):
     """The value does not fit the schema."""
 
 
 def validate(schema, value):
-    """Raise Invalid if a value does not fit; KeyError if the schema uses a keyword that is not known here."""
+    """Raise InvalidError if a value does not fit; KeyError if the schema uses a keyword that is not known here."""
     _check(schema, value, schema.get("$defs", {}), "")
 
 
 def _check(schema, value, definitions, place):
     for keyword, rule in schema.items():
         if keyword not in ANNOTATIONS and not _holds(keyword, rule, schema, value, definitions, place):
-            raise Invalid(f"{place or 'the whole'}: {value!r} against {keyword} {rule!r}"[:300])
+            raise InvalidError(f"{place or 'the whole'}: {value!r} against {keyword} {rule!r}"[:300])
 
 
 def _fits(schema, value, definitions, place):
     try:
         _check(schema, value, definitions, place)
-    except Invalid:
+    except InvalidError:
         return False
     return True
 

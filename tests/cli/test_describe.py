@@ -13,7 +13,7 @@ from neuralfw.registry import discover
 from neuralfw.session import check
 from neuralfw.shipped import find_recipe, shipped_recipes
 
-from .schema_validator import Invalid, validate
+from .schema_validator import InvalidError, validate
 
 COMPONENTS = [*discover().components()]
 
@@ -137,7 +137,7 @@ def test_shipped_recipes_are_valid(recipe_schema, name):
     ids=str,
 )
 def test_a_fault_is_invalid(recipe_schema, change):
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         validate(recipe_schema, change)
 
 
@@ -147,8 +147,21 @@ def test_a_fault_is_invalid(recipe_schema, change):
         {"extends": "igr", "fields": {"sdf": {"width": 64}}},
         {"fields": {"sdf": "core/mlp_sdf"}},
         {"fields": {"sdf": {"type": "mlp_sdf", "encoder": "frequency"}}},
-        {"stages": [{"name": "fit", "steps": "10 epochs", "train": ["sdf"], "losses": ["eikonal", {"name": "x", "remove": True}]}]},
-        {"stages": [{"losses": [{"type": "eikonal", "weight": {"type": "linear", "start": 1.0, "end": 0.0}, "to": "sdf"}]}]},
+        {
+            "stages": [
+                {
+                    "name": "fit",
+                    "steps": "10 epochs",
+                    "train": ["sdf"],
+                    "losses": ["eikonal", {"name": "x", "remove": True}],
+                }
+            ]
+        },
+        {
+            "stages": [
+                {"losses": [{"type": "eikonal", "weight": {"type": "linear", "start": 1.0, "end": 0.0}, "to": "sdf"}]}
+            ]
+        },
         {"stages": [{"train": {"sdf": {}}, "passes": {"a": {"data": "points", "batch": 3}}}]},
     ],
     ids=str,
@@ -165,7 +178,7 @@ def test_the_schema_of_a_component_accepts_its_block(component):
     facts = next(f for f in describe(discover(), component.full_name) if f.get("kind") == component.kind)
     table = tomllib.loads(re.sub(r"^\[.*\]$", "", facts["toml"], flags=re.MULTILINE))
     validate(schema, table)
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         validate(schema, {**table, "no_such_option": 1})
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
