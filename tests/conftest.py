@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # test processes run side by side
 
 
