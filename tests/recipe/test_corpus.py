@@ -1,6 +1,6 @@
 """A corpus of broken recipes, each with the message that its user sees, to the letter.
 
-The message of NN_what.toml is NN_what.txt; lines `# --set key=value` at the top of a recipe are its overrides.
+The message of NNN_what.toml is NNN_what.txt; lines `# --set key=value` at the top of a recipe are its overrides.
 `NEURALFW_WRITE_GOLDEN=1` writes the messages anew: read each as a user would before committing it.
 """
 

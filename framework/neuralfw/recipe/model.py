@@ -81,7 +81,7 @@ class Term(Table):
     """A loss with its place in a stage."""
 
     name: str
-    on: tuple[str, ...] = Field(description="passes whose elements it averages over, or a field")
+    on: tuple[str, ...] = Field(min_length=1, description="passes whose elements it averages over, or a field")
     weight: Annotated[Number, Scheduled()] = Field(1.0, description="factor in the total")
     to: tuple[str, ...] | None = Field(None, description="who receives the gradient; default: all that it reaches")
     start: Length = Field(0, alias="from", description="step of the stage from which it counts")

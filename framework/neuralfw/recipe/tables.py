@@ -303,7 +303,8 @@ class Tables:
             return self.registry.find(kinds, name)
         except NotFound as error:
             text = f'there is no {_either(kinds)} "{name}"'
-            self.fault(path, text, error.closest, error.available, self.remedy(error))
+            closest = error.closest or nearest(name.rpartition("/")[2], error.available)
+            self.fault(path, text, closest, error.available, self.remedy(error))
         except Ambiguous as error:
             self.fault(path, f'several plugins bring {a(_either(kinds))} "{name}"', (), error.full_names)
         return None
