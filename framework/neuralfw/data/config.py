@@ -39,7 +39,7 @@ class NearPointsConfig(DataConfig):
 
     data: Annotated[str, Ref("data")] = Option("points", description="data table that holds the points")
     batch: int = Option(16384, ge=1, description="most samples near the points in a batch")
-    per_point: float = Option(1.0, gt=0, description="samples near the points in a batch, as a multiple of their number")
+    per_point: float = Option(1.0, gt=0, description="the same, as a multiple of the number of points: the fewer count")
     neighbors: int = Option(50, ge=1, description="the spread of a point is its distance to this neighbour")
     spread: float = Option(1.0, gt=0, description="multiple of that distance taken as standard deviation")
     far: float = Option(0.125, ge=0, description="far samples, as a share of the near ones")
