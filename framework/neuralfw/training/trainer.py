@@ -69,7 +69,8 @@ class Trainer:
         """
         self._sitting = time.perf_counter()
         with self._explaining(), Signals(self.say) as signals:
-            self.log.open(after=self.clock.run)
+            if self.fabric.is_global_zero:
+                self.log.open(after=self.clock.run)
             self._tell("neuralfw_run_start")
             while not self.finished:
                 stage = self.recipe.stages[self.stage]
@@ -185,7 +186,8 @@ class Trainer:
         values |= {f"lr/{name}": rate for name, rate in self.optimisers.learning_rates().items()}
         values |= {} if verdict is None else {"validation": verdict}
         values |= {"stage": ctx.stage.name, "seconds": round(self.elapsed(), 3)}
-        self.log.scalars(self.clock.run, values)
+        if self.fabric.is_global_zero:
+            self.log.scalars(self.clock.run, values)
         self._tell("neuralfw_scalars", step=self.clock.run, values=values)
 
     def _tell(self, hook: str, **what: Any) -> None:
