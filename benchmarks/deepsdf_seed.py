@@ -4,8 +4,8 @@ The opponent is a checkout of github.com/meysam-safarzadeh/surface_reconstructio
 project): `python benchmarks/deepsdf_seed.py CHECKOUT CLOUD REFERENCE`. Its training and validation functions run as
 they are; only open3d, which it imports for a window, is replaced by nothing.
 
-Our run is stopped after each eighth of its steps: its Chamfer is measured, and one epoch of the opponent is timed. So the rounds
-interleave, and the opponent's time is the median of its epochs times the number of epochs that it needs.
+Our run is stopped after each eighth of its steps: its Chamfer is measured, and one epoch of the opponent is timed. So
+the rounds interleave, and the opponent's time is the median of its epochs times the number of epochs that it needs.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from neuralfw.geometry import Mesh, read_mesh
 from neuralfw.hooks import hook
 from neuralfw.metrics import evaluate_surface
@@ -77,7 +78,11 @@ class Rounds:
         self.spent += time.perf_counter() - self.since
         self.ours.append((clock.run, self.spent, self.error(trainer)))
         self.theirs.append(self.opponent.epoch())
-        print("step {} {:.1f} s error {:.5f}".format(*self.ours[-1]), f"opponent's epoch {self.theirs[-1]:.1f} s", flush=True)
+        print(
+            "step {} {:.1f} s error {:.5f}".format(*self.ours[-1]),
+            f"opponent's epoch {self.theirs[-1]:.1f} s",
+            flush=True,
+        )
         self.since = time.perf_counter()
 
     def error(self, trainer: Any) -> float:
@@ -108,7 +113,10 @@ def main() -> None:
         train("deepsdf_paper", settings, out=Path(folder) / "run", watchers=[rounds])
     epoch = statistics.median(rounds.theirs)
     there = [seconds for _, seconds, error in rounds.ours if error <= arguments.target]
-    print(f"threads {arguments.threads}; opponent: {epoch:.2f} s an epoch, {epoch * arguments.epochs:.0f} s to {arguments.target}")
+    print(
+        f"threads {arguments.threads}; opponent: {epoch:.2f} s an epoch, "
+        f"{epoch * arguments.epochs:.0f} s to {arguments.target}"
+    )
     if there:
         print(f"ours: {there[0]:.0f} s to {arguments.target}; ratio {epoch * arguments.epochs / there[0]:.2f}")
     else:

@@ -92,7 +92,9 @@ def compare_steps(nets: dict[str, nn.Module], x: Tensor, rounds: int) -> None:
     step(exact, x.double())
     truth = parameter_gradient(exact)
     times = take_turns({name: lambda net=net: step(net, x) for name, net in nets.items()}, rounds)
-    print(f"\neikonal step, {len(x)} points\n{'':<12} {'ms':>9} {'wall x':>7} {'cpu x':>7} {'error':>9} {'1-cosine':>9}")
+    print(
+        f"\neikonal step, {len(x)} points\n{'':<12} {'ms':>9} {'wall x':>7} {'cpu x':>7} {'error':>9} {'1-cosine':>9}"
+    )
     for name, net in nets.items():
         gradient = parameter_gradient(net)
         error = ((gradient - truth).norm() / truth.norm()).item()
@@ -105,7 +107,10 @@ def compare_inference(nets: dict[str, nn.Module], rounds: int) -> None:
     x = torch.rand(INFERENCE_POINTS, 3, generator=torch.Generator().manual_seed(2)) * 2 - 1
     nets = {name: net for name, net in nets.items() if "bf16" not in name}  # inference is always in fp32
     times = take_turns({name: lambda net=net: net(x) for name, net in nets.items()}, rounds)
-    print(f"\nvalues without a graph, {len(x)} points at once\n{'':<12} {'ms':>9} {'wall x':>7} {'cpu x':>7} {'M points/s':>11}")
+    print(
+        f"\nvalues without a graph, {len(x)} points at once\n"
+        f"{'':<12} {'ms':>9} {'wall x':>7} {'cpu x':>7} {'M points/s':>11}"
+    )
     for name in nets:
         seconds = statistics.median(wall for wall, _ in times[name])
         print(f"{summary(times, name)} {len(x) / seconds / 1e6:11.3f}")

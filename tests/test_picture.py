@@ -1,9 +1,10 @@
 """The picture of a mesh: where it is, what is in front, which side faces the eye."""
 
 import numpy as np
+from PIL import Image
+
 from neuralfw.geometry import Mesh
 from neuralfw.picture import BACKGROUND, draw, save_picture, view_axes
-from PIL import Image
 
 
 def square(z: float, half: float, flip: bool = False) -> Mesh:

@@ -9,6 +9,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
 from neuralfw.components import Field
 from neuralfw.config import FieldConfig, Spec, Wiring
 from neuralfw.errors import UserError
@@ -17,7 +19,6 @@ from neuralfw.recipe.model import Recipe
 from neuralfw.registry import Registry
 from neuralfw.scene import Scene, SceneView, frozen
 from neuralfw.session import check
-from torch import Tensor, nn
 
 Write = Callable[..., Path]
 
@@ -99,7 +100,10 @@ class Made(Field):
 
     def evaluate(self, inputs: Mapping[str, Tensor], want: frozenset[str]) -> dict[str, Tensor]:
         self.calls += 1
-        return {q: 1.0 + sum((inputs[n.removesuffix("?")] for n in self.needs[q] if n.removesuffix("?") in inputs), 0.0) for q in want}
+        return {
+            q: 1.0 + sum((inputs[n.removesuffix("?")] for n in self.needs[q] if n.removesuffix("?") in inputs), 0.0)
+            for q in want
+        }
 
 
 def view(fields: Mapping[str, Mapping[str, tuple[str, ...]]]) -> tuple[SceneView, Mapping[str, Made]]:
@@ -125,7 +129,9 @@ POINTS = {"points": torch.zeros(2)}
 
 
 def test_only_what_is_wanted_is_evaluated_and_each_field_once() -> None:
-    scene, made = view({"sdf": {"sdf": ("points",), "feature": ("points",)}, "color": {"rgb": ("points", "feature", "sdf")}})
+    scene, made = view(
+        {"sdf": {"sdf": ("points",), "feature": ("points",)}, "color": {"rgb": ("points", "feature", "sdf")}}
+    )
     assert scene.evaluate(POINTS, frozenset({"sdf"}))["sdf"].tolist() == [1.0, 1.0]
     assert (made["sdf"].calls, made["color"].calls) == (1, 0)
     found = scene.evaluate(POINTS, frozenset({"rgb", "sdf"}))

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from neuralfw.schedules import (
     SCHEDULES,
     Clock,
@@ -20,7 +22,6 @@ from neuralfw.schedules import (
     Steps,
     in_steps,
 )
-from pydantic import ValidationError
 
 
 def numbers(schedule: Schedule, steps: range, total: int = 10, epoch: int = 4) -> list[float]:
@@ -82,7 +83,11 @@ counts = st.integers(0, 10_000)
 
 @given(finite, finite, counts, counts, counts)
 def test_ramps_stay_between_their_extremes(start: float, end: float, step: int, total: int, until: int) -> None:
-    for schedule in (Linear(start=start, end=end, until=until), Cosine(start=start, end=end), Linear(start=start, end=end)):
+    for schedule in (
+        Linear(start=start, end=end, until=until),
+        Cosine(start=start, end=end),
+        Linear(start=start, end=end),
+    ):
         slack = 1e-9 * (abs(start) + abs(end))
         assert min(start, end) - slack <= schedule.value(step, total, 1) <= max(start, end) + slack
 

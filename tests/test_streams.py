@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from neuralfw.run import Run
 from neuralfw.session import train
 from neuralfw.streams import key, seed_dropout, stream
@@ -29,7 +30,9 @@ def test_key_is_the_same_on_every_machine() -> None:
 
 
 def test_places_ranks_steps_and_seeds_draw_differently() -> None:
-    keys = [key(s, p, r, t) for s in range(4) for p in ("a", "b", "a/b", "a/b/c") for r in range(4) for t in range(-4, 4)]
+    keys = [
+        key(s, p, r, t) for s in range(4) for p in ("a", "b", "a/b", "a/b/c") for r in range(4) for t in range(-4, 4)
+    ]
     assert len({*keys}) == len(keys)
     numbers = torch.stack([torch.rand(64, generator=stream(0, "a", 0, t)) for t in range(64)])
     correlation = np.corrcoef(numbers.numpy())
@@ -80,6 +83,9 @@ def test_adding_components_shifts_no_other(tiny_recipe: Callable[..., Path], tmp
 
 
 def test_the_seed_changes_the_run(tiny_recipe: Callable[..., Path], tmp_path: Path) -> None:
-    runs = [Run(train(tiny_recipe(), [f"seed={s}"], out=tmp_path / f"{i}")).scene.state_dict() for i, s in enumerate((0, 1, 0))]
+    runs = [
+        Run(train(tiny_recipe(), [f"seed={s}"], out=tmp_path / f"{i}")).scene.state_dict()
+        for i, s in enumerate((0, 1, 0))
+    ]
     assert all(torch.equal(runs[0][n], runs[2][n]) for n in runs[0])
     assert not all(torch.equal(runs[0][n], runs[1][n]) for n in runs[0])

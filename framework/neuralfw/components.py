@@ -229,7 +229,9 @@ class Integrator(Component):
 class Mesher(Component):
     """Turns the scene into a triangle mesh."""
 
-    def __call__(self, scene: SceneView, *, resolution: int | None = None, inputs: dict[str, Tensor] | None = None) -> Any:
+    def __call__(
+        self, scene: SceneView, *, resolution: int | None = None, inputs: dict[str, Tensor] | None = None
+    ) -> Any:
         """Return the `neuralfw.meshing.Surface` in the training space; `inputs` fixes time, shape or code."""
         raise NotImplementedError(type(self).__name__)
 

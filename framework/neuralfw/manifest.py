@@ -84,8 +84,8 @@ class Manifest:
     recipes: tuple[str, ...] = field(default=())
 
 
-_COMPONENT_KEYS = {"kind", "name", "class", "config", "summary", "role", "needs", "observes", "provides", "capabilities"}
-_COMPONENT_KEYS |= {"extras"}
+_COMPONENT_KEYS = {"kind", "name", "class", "config", "summary", "role"}
+_COMPONENT_KEYS |= {"needs", "observes", "provides", "capabilities", "extras"}
 
 
 def read_manifest(path: Path, plugin: str, version: str = "") -> Manifest:

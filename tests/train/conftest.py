@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from neuralfw.hooks import hook
 from neuralfw.session import resume, train
 from neuralfw.training.step import StepContext

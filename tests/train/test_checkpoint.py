@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from neuralfw.errors import UserError
 from neuralfw.training.checkpoint import Checkpoint, CheckpointError, Store
 
@@ -31,7 +32,11 @@ def number_in(store: Store, which: str = "latest") -> float:
 
 
 def test_round_trip_keeps_every_bit(store: Store) -> None:
-    tensors = {"half": torch.randn(5).bfloat16(), "double": torch.randn(2, 2).double(), "odd": torch.tensor([True, False])}
+    tensors = {
+        "half": torch.randn(5).bfloat16(),
+        "double": torch.randn(2, 2).double(),
+        "odd": torch.tensor([True, False]),
+    }
     tensors |= {"nothing": torch.empty(0, 3), "strided": torch.randn(4, 4).t(), "shared": torch.ones(3).expand(2, 3)}
     store.save(Checkpoint({"scene": tensors}, {"clock": {"run": 3}}), 3, keep=1)
     loaded, notes = store.load()
@@ -161,7 +166,10 @@ def disk_of(size: int) -> Iterator[None]:
 @pytest.mark.parametrize("size", [0, 100, 5000])
 def test_full_disk_is_one_message_and_leaves_the_last_state(size: int, store: Store) -> None:
     store.save(checkpoint(1), 1, keep=1)
-    with disk_of(size), pytest.raises(UserError, match="cannot save the checkpoint .*step-00000002: .*[Ff]ile too large"):
+    with (
+        disk_of(size),
+        pytest.raises(UserError, match=r"cannot save the checkpoint .*step-00000002: .*[Ff]ile too large"),
+    ):
         store.save(checkpoint(2), 2, keep=1)
     assert number_in(store) == 1
     assert [p.name for p in store.folder.iterdir() if p.is_dir()] == ["step-00000001"]
@@ -174,5 +182,5 @@ def test_read_only_folder_is_one_message(store: Store, monkeypatch: pytest.Monke
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(UserError, match="cannot save the checkpoint .*: Read-only file system"):
+    with pytest.raises(UserError, match=r"cannot save the checkpoint .*: Read-only file system"):
         store.save(checkpoint(1), 1, keep=1)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from neuralfw.errors import UserError
 from neuralfw.hooks import hook
 from neuralfw.session import resume, train
@@ -162,7 +163,9 @@ def test_checkpoint_of_another_recipe_is_refused(bad: Callable[..., Path], tmp_p
     run = train(bad(), out=tmp_path / "run")
     written = (run / "recipe.toml").read_text()
     (run / "recipe.toml").write_text(written + '\n[fields.other]\ntype = "dots"\n')
-    with pytest.raises(UserError, match=r"the checkpoint does not fit the recipe: fields\.other\.mass, fields\.other\.place on one"):
+    with pytest.raises(
+        UserError, match=r"the checkpoint does not fit the recipe: fields\.other\.mass, fields\.other\.place on one"
+    ):
         resume(run)
 
 
@@ -176,7 +179,9 @@ def test_number_of_rows_may_differ_only_after_surgery(recipe: Write, tmp_path: P
         resume(run)
 
 
-def test_missing_data_on_resume_is_a_message(tiny_recipe: Callable[..., Path], tmp_path: Path, sphere_cloud: Path) -> None:
+def test_missing_data_on_resume_is_a_message(
+    tiny_recipe: Callable[..., Path], tmp_path: Path, sphere_cloud: Path
+) -> None:
     cloud = tmp_path / "cloud.ply"
     cloud.write_bytes(sphere_cloud.read_bytes())
     run = train(tiny_recipe(), [f"data.points.path={cloud}"], out=tmp_path / "run")
@@ -209,7 +214,7 @@ def test_second_interrupt_stops_at_once(bad: Callable[..., Path], tmp_path: Path
                 signal.raise_signal(signal.SIGINT)
 
     said: list[str] = []
-    with pytest.raises(KeyboardInterrupt, match="stopped at once; the last good state is kept: .*step-00000004"):
+    with pytest.raises(KeyboardInterrupt, match=r"stopped at once; the last good state is kept: .*step-00000004"):
         train(bad(), out=tmp_path / "run", say=said.append, watchers=[Impatient()])
     assert "SIGINT: saving after this step; Ctrl-C again stops at once" in said
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from neuralfw.session import resume, train
 
 from .conftest import Write, assert_same_run, state

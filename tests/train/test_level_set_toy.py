@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from neuralfw.errors import UserError
 from neuralfw.hooks import hook
 from neuralfw.run import Run
@@ -80,7 +81,9 @@ def test_resume_of_a_level_set_stage_is_exact(recipe: Write, tmp_path: Path) -> 
 
 
 def test_under_the_gradient_update_the_field_is_idle(recipe: Write, tmp_path: Path) -> None:
-    plain = "\n".join(line for line in LEVEL_SET.splitlines() if not line.startswith("update") and "eikonal" not in line)
+    plain = "\n".join(
+        line for line in LEVEL_SET.splitlines() if not line.startswith("update") and "eikonal" not in line
+    )
     plain += '\nlosses = [{ type = "radius", on = "surface" }, { type = "shade", on = "colors" }]\n'
     with pytest.raises(UserError, match="stage 'evolve' trains sdf, but no loss of it depends on sdf"):
         train(recipe(FIELDS + plain), out=tmp_path / "run")

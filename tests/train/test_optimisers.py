@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+
 from neuralfw.components import Stateful
 from neuralfw.errors import UserError
 from neuralfw.hooks import hook
@@ -16,7 +18,6 @@ from neuralfw.streams import stream
 from neuralfw.training.optimisers import Diverged
 from neuralfw.training.step import StepContext
 from neuralfw.training.surgery import Surgery
-from torch import Tensor
 
 from .conftest import Write, metrics, state
 
@@ -65,7 +66,11 @@ def places(run: Path) -> Tensor:
     ("table", "kind", "options"),
     [
         ("lr = 0.1", torch.optim.Adam, {}),
-        ("lr = 0.1, betas = [0.5, 0.9], eps = 1e-3, weight_decay = 0.2", torch.optim.Adam, {"betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.2}),
+        (
+            "lr = 0.1, betas = [0.5, 0.9], eps = 1e-3, weight_decay = 0.2",
+            torch.optim.Adam,
+            {"betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.2},
+        ),
         ("lr = 0.1, weight_decay = 0.2, decoupled = true", torch.optim.AdamW, {"weight_decay": 0.2}),
     ],
 )
@@ -77,16 +82,22 @@ def test_adam_is_torch_adam(table: str, kind: Any, options: Any, recipe: Write, 
 def test_state_lives_on_across_stages_unless_fresh(recipe: Write, tmp_path: Path) -> None:
     first, rates = stage('"dots.place" = { lr = 0.1 }', name="a", steps=3), [0.1] * 3
     between = stage("sdf = {}", name="between", steps=2)
-    on = train(recipe(FIELDS + first + between + stage('"dots.place" = { lr = 0.02 }', name="b", steps=3)), out=tmp_path / "on")
+    on = train(
+        recipe(FIELDS + first + between + stage('"dots.place" = { lr = 0.02 }', name="b", steps=3)), out=tmp_path / "on"
+    )
     torch.testing.assert_close(places(on), reference(torch.optim.Adam, rates + [0.02] * 3))
-    fresh = train(recipe(FIELDS + first + stage('"dots.place" = { lr = 0.02 }', "fresh = true", 3, "b")), out=tmp_path / "fresh")
+    fresh = train(
+        recipe(FIELDS + first + stage('"dots.place" = { lr = 0.02 }', "fresh = true", 3, "b")), out=tmp_path / "fresh"
+    )
     assert not torch.allclose(places(fresh), places(on))
     assert torch.frombuffer(bytearray(state(fresh)[0]["optimisers/fields.dots.place/step"]), dtype=torch.float32) == 3.0
 
 
 def test_own_clock_counts_the_updates_of_the_parameter(recipe: Write, tmp_path: Path) -> None:
     rate = '{ type = "steps", start = 0.1, every = 2, factor = 0.5, clock = "own" }'
-    text = stage('"dots.place" = { lr = 0.1 }', name="a", steps=1) + stage(f'"dots.place" = {{ lr = {rate} }}', name="b", steps=4)
+    text = stage('"dots.place" = { lr = 0.1 }', name="a", steps=1) + stage(
+        f'"dots.place" = {{ lr = {rate} }}', name="b", steps=4
+    )
     run = train(recipe(FIELDS + text), out=tmp_path / "run")
     assert [line["lr/dots.place"] for line in metrics(run)] == [0.1, 0.1, 0.05, 0.05, 0.025]
     torch.testing.assert_close(places(run), reference(torch.optim.Adam, [0.1, 0.1, 0.05, 0.05, 0.025]))
@@ -216,7 +227,11 @@ def test_surgery_may_leave_nothing(context: Context) -> None:
 
 @pytest.mark.parametrize(
     ("field", "keep", "message"),
-    [("dots", [0, 6], "not among its 6 elements"), ("dots", [-1], "not among its 6"), ("sdf", [0], "not one for each element")],
+    [
+        ("dots", [0, 6], "not among its 6 elements"),
+        ("dots", [-1], "not among its 6"),
+        ("sdf", [0], "not one for each element"),
+    ],
 )
 def test_surgery_refuses_what_is_not_there(field: str, keep: list[int], message: str, context: Context) -> None:
     ctx = context(FIELDS + stage("dots = {}"))

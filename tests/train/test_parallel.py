@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+
 from neuralfw.hooks import hook_manager
 from neuralfw.rundir import RunFolder
 from neuralfw.scene import Scene
@@ -46,7 +47,9 @@ def fit(fabric: Fabric, recipe: Path, out: Path) -> None:
     folder = RunFolder(out)
     scene = Scene(checked.recipe, checked.registry, torch.device("cpu")).build()
     log = RunLog(folder.root, tensorboard=False)
-    trainer = Trainer(scene, checked.recipe, checked.plan, Store(folder.checkpoints), log, hook_manager(checked.registry), fabric)
+    trainer = Trainer(
+        scene, checked.recipe, checked.plan, Store(folder.checkpoints), log, hook_manager(checked.registry), fabric
+    )
     drawn: list[float] = []
     trainer.hooks.register(_watch(drawn))
     trainer.fit()

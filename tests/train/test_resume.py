@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from neuralfw.session import train
 
 from .conftest import Write, assert_same_run, killed_and_resumed, metrics

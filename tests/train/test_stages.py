@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from neuralfw.errors import UserError
 from neuralfw.hooks import hook
 from neuralfw.run import Run
@@ -48,7 +49,11 @@ class Watch:
 
 @pytest.mark.parametrize("step", [1, 4, 5, 6, 9])
 def test_resume_in_and_at_a_border(step: int, recipe: Write, tmp_path: Path) -> None:
-    path = recipe(DATA + stage("a", 5, 'callbacks = ["tally", { type = "tally", name = "last", at = "end" }]') + stage("b", 4, 'callbacks = ["tally"]'))
+    path = recipe(
+        DATA
+        + stage("a", 5, 'callbacks = ["tally", { type = "tally", name = "last", at = "end" }]')
+        + stage("b", 4, 'callbacks = ["tally"]')
+    )
     path.write_text(path.read_text().replace("every = 4", "every = 1"))
     assert_same_run(train(path, out=tmp_path / "whole"), killed_and_resumed(path, tmp_path / "run", step))
 
@@ -64,7 +69,12 @@ def test_resume_of_a_finished_run_says_so_and_changes_nothing(recipe: Write, tmp
 
 def test_lengths_in_epochs_and_skipped_stages(recipe: Write, tmp_path: Path) -> None:
     watch = Watch()
-    text = stage("skipped", 0) + stage("none", "0 epochs") + stage("two_epochs", "2 epochs") + stage("accumulates", "2 epochs", "accumulate = 2")
+    text = (
+        stage("skipped", 0)
+        + stage("none", "0 epochs")
+        + stage("two_epochs", "2 epochs")
+        + stage("accumulates", "2 epochs", "accumulate = 2")
+    )
     train(recipe(DATA + text), out=tmp_path / "run", watchers=[watch])
     assert watch.seen == [("two_epochs", 6, 0), ("accumulates", 4, 0)]  # 20 items in batches of 8
 
@@ -91,7 +101,9 @@ def test_the_clock_of_a_finished_run_stays_at_its_end(recipe: Write, tmp_path: P
 
 
 def test_validation_moves_no_weight(recipe: Write, tmp_path: Path) -> None:
-    text = DATA.replace("ball", "mlp_sdf").replace('"mlp_sdf"', '"mlp_sdf"\nwidth = 8\nlayers = 2\ndropout = 0.2') + stage("a", 7)
+    text = DATA.replace("ball", "mlp_sdf").replace(
+        '"mlp_sdf"', '"mlp_sdf"\nwidth = 8\nlayers = 2\ndropout = 0.2'
+    ) + stage("a", 7)
     plain = train(recipe(text), out=tmp_path / "plain")
     judged = train(recipe("validation = { every = 2, batches = 3 }\n" + text), out=tmp_path / "judged")
     assert state(plain)[0] == state(judged)[0]
@@ -101,7 +113,9 @@ def test_validation_moves_no_weight(recipe: Write, tmp_path: Path) -> None:
 
 def test_validation_is_the_loss_on_held_out_batches_with_the_weights_of_the_end(recipe: Write, tmp_path: Path) -> None:
     weight = "weight = { type = 'linear', start = 0.0, end = 2.0 }"
-    losses = f'{{ type = "sdf_regression", on = "samples", {weight} }}, {{ type = "sdf_zero", on = "samples", until = 3 }}'
+    losses = (
+        f'{{ type = "sdf_regression", on = "samples", {weight} }}, {{ type = "sdf_zero", on = "samples", until = 3 }}'
+    )
     text = "validation = { every = 3, batches = 2 }\n" + DATA + stage("a", 6, losses=losses)
     run = train(recipe(text), out=tmp_path / "run")
     from neuralfw.streams import stream
@@ -123,7 +137,12 @@ def test_best_is_the_step_of_the_lowest_verdict(recipe: Write, tmp_path: Path) -
 
 
 def test_patience_ends_the_stage_early(recipe: Write, tmp_path: Path) -> None:
-    text = "validation = { every = 2, patience = 3 }\n" + DATA + stage("a", 100, "train = { sdf = { lr = 0.3 } }") + stage("b", 2)
+    text = (
+        "validation = { every = 2, patience = 3 }\n"
+        + DATA
+        + stage("a", 100, "train = { sdf = { lr = 0.3 } }")
+        + stage("b", 2)
+    )
     run = train(recipe(text), out=tmp_path / "run")
     verdicts = [line["validation"] for line in metrics(run) if "validation" in line and line["stage"] == "a"]
     ends = next(n for n in range(4, 50) if min(verdicts[: n - 3]) <= min(verdicts[n - 3 : n]))
@@ -139,7 +158,7 @@ def test_stage_that_cannot_be_validated_is_said(recipe: Write, tmp_path: Path) -
 
 
 def test_cycle_without_time_stamps_is_refused(recipe: Write, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="time = \"cycle\" needs time stamps, which none of its data has"):
+    with pytest.raises(UserError, match='time = "cycle" needs time stamps, which none of its data has'):
         train(recipe(DATA + stage("a", 2, 'time = "cycle"')), out=tmp_path / "run")
 
 
@@ -169,7 +188,11 @@ def test_cache_is_not_used_for_anything_else(
     text = DATA.replace('"ball"', '"ball"\nradius = 0.3') + stage("a", 5, "cache = true")
     train(recipe(text), out=tmp_path / "whole")
     watch = Watch()
-    train(recipe(change + text if isinstance(change, str) else text.replace(*change)), out=tmp_path / "x", watchers=[watch])
+    train(
+        recipe(change + text if isinstance(change, str) else text.replace(*change)),
+        out=tmp_path / "x",
+        watchers=[watch],
+    )
     assert len(watch.terms) >= 5
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+
 from neuralfw.errors import UserError
 from neuralfw.hooks import hook
 from neuralfw.session import train
 from neuralfw.streams import stream
 from neuralfw.training.step import StepContext
-from torch import Tensor
 
 from .conftest import Write, metrics, state
 
@@ -108,7 +109,9 @@ def test_detach_cuts_what_a_pass_evaluates(context: Context) -> None:
     found = gradients(ctx)
     assert found["sdf.center"] is None
     ball = ctx.scene.fields["sdf"]
-    torch.testing.assert_close(found["sdf.radius"], torch.autograd.grad(ball(drawn("held", 1))["sdf"].square().mean(), ball.radius)[0])
+    torch.testing.assert_close(
+        found["sdf.radius"], torch.autograd.grad(ball(drawn("held", 1))["sdf"].square().mean(), ball.radius)[0]
+    )
     assert ball.center.requires_grad
 
 
@@ -150,7 +153,9 @@ def test_every_offset_and_repeat(context: Context, tmp_path: Path, recipe: Write
     losses = '{ type = "sdf_regression", on = "often" }, { type = "sdf_zero", on = ["seldom", "reader"] }'
     run = train(recipe(stage(passes, losses, "sdf = {}")), out=tmp_path / "run", watchers=[Watch()])
     due = [d for d, _ in seen]
-    assert [("seldom" in d, "reader" in d, "often" in d) for d in due] == [(i in (2, 5, 8), i in (2, 5, 8), True) for i in range(9)]
+    assert [("seldom" in d, "reader" in d, "often" in d) for d in due] == [
+        (i in (2, 5, 8), i in (2, 5, 8), True) for i in range(9)
+    ]
     assert [n for _, n in seen] == [3 * (i + 1) for i in range(9)]
     steps = [t for n, t in state(run)[0].items() if n == "optimisers/fields.sdf.radius/step"]
     assert torch.frombuffer(bytearray(steps[0]), dtype=torch.float32).item() == 27.0
@@ -166,7 +171,9 @@ def test_accumulated_batches_give_the_gradient_of_their_union(context: Context) 
             ctx.backward(ctx.terms(ctx.due), share=1.0 / accumulate)
         grad = gradients(ctx)["sdf.center"]
         points = torch.cat([drawn("samples", accumulate + i, batch) for i in range(accumulate)])
-        torch.testing.assert_close(grad, torch.autograd.grad(off(points, ctx).mean(), ctx.scene.fields["sdf"].center)[0])
+        torch.testing.assert_close(
+            grad, torch.autograd.grad(off(points, ctx).mean(), ctx.scene.fields["sdf"].center)[0]
+        )
         moved.append(grad)
     assert not torch.equal(*moved)
 
@@ -191,7 +198,9 @@ def test_a_field_fills_its_role_by_the_pass(context: Context) -> None:
     losses = f'{FIT}, {{ type = "sdf_zero", on = "others" }}'
     ctx = context(other + stage(passes, losses, "sdf = { lr = 0.0 }, other = { lr = 0.0 }"))
     ctx.run(ctx.due)
-    torch.testing.assert_close(ctx.terms(ctx.due)["sdf_zero"].value, ctx.scene.fields["other"](drawn("others", 1))["sdf"].abs().mean())
+    torch.testing.assert_close(
+        ctx.terms(ctx.due)["sdf_zero"].value, ctx.scene.fields["other"](drawn("others", 1))["sdf"].abs().mean()
+    )
     assert ctx.passes["others"].fields == {"other"}
 
 
@@ -199,17 +208,26 @@ def test_a_field_fills_its_role_by_the_pass(context: Context) -> None:
     ("losses", "trained", "idle"),
     [
         (FIT, "sdf = {}, shade = {}", "shade"),
-        ('{ type = "sdf_zero", on = "samples", to = ["sdf.radius"] }', '"sdf.center" = {}, "sdf.radius" = {}', r"sdf\.center"),
+        (
+            '{ type = "sdf_zero", on = "samples", to = ["sdf.radius"] }',
+            '"sdf.center" = {}, "sdf.radius" = {}',
+            r"sdf\.center",
+        ),
     ],
 )
 def test_idle_field_is_refused_by_name(losses: str, trained: str, idle: str, recipe: Write, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"stage 'fit' trains {idle}, but no loss of it depends on {idle}: take it out of train"):
+    with pytest.raises(
+        UserError, match=f"stage 'fit' trains {idle}, but no loss of it depends on {idle}: take it out of train"
+    ):
         train(recipe(stage(SAMPLES, losses, trained)), out=tmp_path / "run")
 
 
 def test_passes_that_are_seldom_due_do_not_make_a_field_idle(recipe: Write, tmp_path: Path) -> None:
     passes = f'{SAMPLES}, shades = {{ data = "items", renderer = "shade", every = 100, offset = 50 }}'
-    run = train(recipe(stage(passes, f'{FIT}, {{ type = "shade", on = "shades" }}', "sdf = {}, shade = {}")), out=tmp_path / "run")
+    run = train(
+        recipe(stage(passes, f'{FIT}, {{ type = "shade", on = "shades" }}', "sdf = {}, shade = {}")),
+        out=tmp_path / "run",
+    )
     assert "loss/shade" not in metrics(run)[-1]
 
 
@@ -243,7 +261,11 @@ def test_what_passes_share_is_made_once_until_the_graph_is_freed(context: Contex
 
 
 def test_mixed_precision_trains_through_the_hand_derived_sweep(recipe: Write, tmp_path: Path) -> None:
-    text = stage('samples = { data = "items", batch = 256 }', f'{FIT}, {{ type = "eikonal", on = "samples", weight = 0.1 }}', "sdf = { lr = 2e-3 }")
+    text = stage(
+        'samples = { data = "items", batch = 256 }',
+        f'{FIT}, {{ type = "eikonal", on = "samples", weight = 0.1 }}',
+        "sdf = { lr = 2e-3 }",
+    )
     text = text.replace('type = "ball"', 'type = "mlp_sdf"\nwidth = 32\nlayers = 2').replace("steps = 9", "steps = 60")
     full = metrics(train(recipe(text), out=tmp_path / "full"))
     mixed = metrics(train(recipe('precision = "bf16-mixed"\n' + text), out=tmp_path / "mixed"))

@@ -20,7 +20,7 @@ from .surface import Directed, Shape, SurfaceDistances
 from .volume import volume_iou
 
 
-class Undefined(Exception):  # noqa: N818
+class Undefined(Exception):
     """A metric has no value for these two surfaces; the message says why."""
 
 

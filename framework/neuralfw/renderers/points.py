@@ -31,7 +31,7 @@ class Query(Renderer):
 
 
 class Pull(Renderer):
-    """Points moved onto the level set along the gradient, q - f(q) ∇f(q)/|∇f(q)| (Neural-Pull, arXiv 2011.13495, eq. 1)."""
+    """Points moved onto the level set: q - f(q) ∇f(q)/|∇f(q)| (Neural-Pull, arXiv 2011.13495, eq. 1)."""
 
     def __init__(self, config: PullConfig, build: Build) -> None:
         super().__init__(config, build)

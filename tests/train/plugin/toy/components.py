@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from skimage.measure import marching_cubes
+from torch import Tensor, nn
+
 from neuralfw.components import Build, Callback, Data, Draw, Field, Loss, Quantities, Renderer, SdfField
 from neuralfw.scene import SceneView
 from neuralfw.streams import stream
-from skimage.measure import marching_cubes
-from torch import Tensor, nn
 
 
 class Ball(SdfField):
@@ -166,7 +167,9 @@ class Poison(Loss):
         if self._clock.run < self._config.at:
             return off
         if self._config.where == "memory":
-            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 byte")
+            raise RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 byte"
+            )
         if self._config.where == "error":
             raise ValueError("a mistake of the plugin")
         return off * float("nan") if self._config.where == "loss" else off + (outputs["sdf"].sum() * 0.0).sqrt()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
+from pydantic import BaseModel, ConfigDict
+
 from neuralfw.config import (
     Adam,
     ComponentConfig,
@@ -17,7 +19,6 @@ from neuralfw.config import (
     SparseAdam,
     Wiring,
 )
-from pydantic import BaseModel, ConfigDict
 
 
 class BallConfig(FieldConfig):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from neuralfw.components import Build, Update
 from neuralfw.errors import UserError
 from neuralfw.training.step import StepContext, TermValue
 from neuralfw.updates.gradient import refuse_idle
-from torch import Tensor
 
 from .config import LevelSetConfig
 
@@ -43,7 +44,9 @@ class LevelSet(Update):
 
     def _trains_field(self, ctx: StepContext, name: str) -> bool:
         active = ctx.passes[name]
-        return self._config.field in active.fields and not {*ctx.scene.parameters_of(self._config.field)} & {*active.detached}
+        return self._config.field in active.fields and not {*ctx.scene.parameters_of(self._config.field)} & {
+            *active.detached
+        }
 
     def _vertices(self, ctx: StepContext, geometry: list[str]) -> list[Tensor]:
         return [ctx.results[n].outputs["vertices"] for n in geometry]
