@@ -74,10 +74,17 @@ def test_core_comes_through_the_same_door_and_first():
 
 
 @pytest.mark.parametrize("name", ["neuralfw-toy", "toy"])
-def test_an_excluded_plugin_is_not_there(install, name):
+def test_an_excluded_plugin_is_not_there_and_said_so(install, name):
     install("toy")
+    registry = discover(exclude=[name])
     with pytest.raises(NotFound):
-        discover(exclude=[name]).find("encoder", "doubled")
+        registry.find("encoder", "doubled")
+    assert reasons(registry) == {"neuralfw-toy": "left out by --no-plugin"}
+
+
+def test_excluding_what_is_not_installed_is_a_mistake():
+    with pytest.raises(UserError, match="--no-plugin toyy: no such plugin is installed; installed: core"):
+        discover(exclude=["toyy"])
 
 
 def test_short_names_work_until_they_are_ambiguous(install):
@@ -135,6 +142,13 @@ def test_an_entry_point_to_a_package_that_is_gone_is_noted(install):
         file.unlink()
     folder.rmdir()
     assert "toy is not installed" in reasons(discover())["neuralfw-toy"]
+
+
+def test_an_entry_point_inside_a_package_that_fails_is_noted(install, tmp_path):
+    folder = install("toy")
+    (folder / "__init__.py").write_text("raise RuntimeError('no luck')")
+    (tmp_path / "neuralfw_toy-1.2.dist-info" / "entry_points.txt").write_text("[neuralfw]\ntoy = toy.inner\n")
+    assert "package toy.inner cannot be found: no luck" in reasons(discover())["neuralfw-toy"]
 
 
 def test_a_component_that_cannot_be_imported_says_why_and_how_to_mend_it(install):

@@ -117,13 +117,14 @@ def _clashes(manifests: Iterable[Manifest]) -> Iterator[Unavailable]:
     seen: dict[str, str] = {}
     for manifest in manifests:
         if (other := seen.setdefault(manifest.owner, manifest.plugin)) != manifest.plugin:
-            yield Unavailable(manifest.plugin, f"owner {manifest.owner!r} is already taken by {other}", "rename its owner")
+            reason = f"owner {manifest.owner!r} is already taken by {other}"
+            yield Unavailable(manifest.plugin, reason, f"uninstall one of them: pip uninstall {manifest.plugin}")
 
 
 def _locate(package: str) -> Path:
     try:
         spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError) as error:
+    except Exception as error:  # looking for a package inside another imports the outer one
         raise ManifestError(f"package {package} cannot be found: {error}") from error
     if spec is None or not spec.submodule_search_locations:
         raise ManifestError(f"package {package} is not installed")
@@ -131,18 +132,29 @@ def _locate(package: str) -> Path:
 
 
 def discover(exclude: Sequence[str] = ()) -> Registry:
-    """Read the manifest of every installed plugin except those in `exclude`; a broken one never stops the others."""
+    """Read the manifest of every installed plugin except those in `exclude`; a broken one never stops the others.
+
+    Raises:
+        UserError: a name in `exclude` is no installed plugin.
+    """
     registry = Registry(excluded=tuple(exclude))
+    unknown = {*exclude}
     points = sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: (p.name != "core", p.name))
     for point in points:
         plugin = point.dist.name if point.dist else point.name
-        if {plugin, point.name, plugin.removeprefix("neuralfw-")} & set(exclude):
+        called = {plugin, point.name, plugin.removeprefix("neuralfw-")}
+        unknown -= called
+        if called & {*exclude}:
+            registry.broken.append(Unavailable(plugin, "left out by --no-plugin", ""))
             continue
         try:
             version = point.dist.version if point.dist else ""
             registry.manifests.append(read_manifest(_locate(point.value), plugin, version))
         except ManifestError as error:
             registry.broken.append(Unavailable(plugin, str(error), f"pip install --force-reinstall {plugin}"))
+    if unknown:
+        names = ", ".join(point.name for point in points)
+        raise UserError(f"--no-plugin {', '.join(sorted(unknown))}: no such plugin is installed; installed: {names}")
     clashes = list(_clashes(registry.manifests))
     refused = {c.plugin for c in clashes}
     registry.manifests = [m for m in registry.manifests if m.plugin not in refused]

@@ -128,6 +128,8 @@ def test_a_network_that_cannot_be_built_is_refused(cli, small):
     assert result.exit_code == 2 and "skip" in result.stderr
 
 
-def test_nothing_is_left_out_of_a_plugin_that_is_excluded(cli, small):
+def test_components_of_an_excluded_plugin_are_not_there(cli, small):
     result = cli("check", small, "--no-plugin", "core")
     assert result.exit_code == 2 and 'there is no field "mlp_sdf"' in result.stderr
+    result = cli("check", "deepsdf_paper", "--no-plugin", "deepsdf")
+    assert "it comes with neuralfw-deepsdf, which is installed but cannot be used: left out by" in result.stderr

@@ -96,8 +96,10 @@ def _text(checked: Checked, size: Estimate, notes: list[str]) -> Iterator[str]:
 
 def in_bytes(count: int) -> str:
     """Return a number of bytes with the unit that suits it, to two digits or more."""
-    power, unit = next((p, u) for p, u in ((30, "GiB"), (20, "MiB"), (10, "KiB"), (0, "bytes")) if count >= 2**p or not p)
-    size = count / 2**power
+    size, unit = float(count), "bytes"
+    for larger in ("KiB", "MiB", "GiB"):
+        if size >= 1024:
+            size, unit = size / 1024, larger
     return f"{size:,.0f} {unit}" if size >= 10 else f"{size:.1f} {unit}"
 
 

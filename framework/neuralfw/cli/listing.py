@@ -48,7 +48,9 @@ def list_(
 def _unavailable(registry: Registry) -> Iterator[str]:
     if registry.broken:
         yield from ("", "unavailable")
-        yield from (f"  {b.plugin}: {b.reason}; to mend it: {b.remedy}" for b in registry.broken)
+        yield from (
+            f"  {b.plugin}: {b.reason}{'; to mend it: ' if b.remedy else ''}{b.remedy}" for b in registry.broken
+        )
 
 
 def _list_fits(recipe: str, overrides: list[str], exclude: list[str], kind: str | None, as_json: bool) -> None:
