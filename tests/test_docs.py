@@ -89,6 +89,7 @@ def test_every_command_parses_and_names_a_recipe_that_resolves(path, monkeypatch
             check(options["recipe"], [o for o in options["overrides"] or () if "gaussian_fourier" not in o])
 
 
+@pytest.mark.slow
 def test_the_quick_start_runs_as_it_stands(tmp_path, monkeypatch, sphere_cloud):
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
     (tmp_path / "scan.ply").write_bytes(sphere_cloud.read_bytes())
