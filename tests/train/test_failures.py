@@ -88,6 +88,13 @@ def test_infinite_weight_overflow_is_caught(recipe: Write, tmp_path: Path) -> No
         train(path, out=tmp_path / "run")
 
 
+def test_held_out_loss_that_is_no_number_stops_the_run(recipe: Write, tmp_path: Path) -> None:
+    losses = '{ type = "sdf_regression", on = "samples" }, { type = "poison", on = "samples", at = 2, weight = 0.0 }'
+    path = recipe("validation = { every = 3 }\n" + DATA + STAGE.format(losses=losses, callbacks=""))
+    with pytest.raises(Diverged, match="the loss of the held-out data became nan at step 3"):
+        train(path, out=tmp_path / "run")
+
+
 def test_out_of_memory_is_a_message(bad: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"out of memory at step 6: .*\n.*smaller batches may help.*step-00000004"):
         train(bad("memory"), out=tmp_path / "run")

@@ -58,6 +58,16 @@ def test_resume_in_and_at_a_border(step: int, recipe: Write, tmp_path: Path) -> 
     assert_same_run(train(path, out=tmp_path / "whole"), killed_and_resumed(path, tmp_path / "run", step))
 
 
+def test_killed_after_every_single_step_of_a_stage_that_stops_early(recipe: Write, tmp_path: Path) -> None:
+    early = stage("a", 30, 'train = { sdf = { lr = 0.3 } }\ncallbacks = ["tally"]')
+    path = recipe("validation = { every = 2, patience = 2 }\n" + DATA + early + stage("b", 2))
+    path.write_text(path.read_text().replace("every = 4", "every = 1"))
+    whole = train(path, out=tmp_path / "whole")
+    last = metrics(whole)[-1]["step"]
+    assert 6 < last < 20
+    assert_same_run(whole, killed_and_resumed(path, tmp_path / "run", *range(1, last + 1)))
+
+
 def test_resume_of_a_finished_run_says_so_and_changes_nothing(recipe: Write, tmp_path: Path) -> None:
     run = train(recipe(DATA + stage("a", 5)), out=tmp_path / "run")
     before, lines, said = state(run), (run / "metrics.jsonl").read_bytes(), []

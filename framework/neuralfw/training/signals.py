@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -45,7 +46,8 @@ class Signals:
         if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = self.received or number
-        self._say(f"{signal.Signals(number).name}: saving after this step; Ctrl-C again stops at once")
+        with suppress(RuntimeError):  # the signal may have come in the middle of writing to the same stream
+            self._say(f"{signal.Signals(number).name}: saving after this step; Ctrl-C again stops at once")
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():

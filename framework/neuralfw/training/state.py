@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -64,7 +64,7 @@ def hand_over(keeper: Stateful, name: str, parts: Mapping[str, Tensor]) -> None:
         keeper.load_state(own)
 
 
-def load_weights(scene: Scene, weights: Mapping[str, Tensor], resized: object = None) -> None:
+def load_weights(scene: Scene, weights: Mapping[str, Tensor], resized: Collection[str] | None = None) -> None:
     """Load saved weights.
 
     Args:
@@ -79,7 +79,7 @@ def load_weights(scene: Scene, weights: Mapping[str, Tensor], resized: object = 
     if unknown := sorted(own.keys() ^ weights.keys()):
         raise UserError(f"the checkpoint does not fit the recipe: {', '.join(unknown[:5])} on one side only")
     for name, saved in weights.items():
-        free = 1 if saved.dim() and (resized is None or name in resized) else 0  # type: ignore[operator]
+        free = 1 if saved.dim() and (resized is None or name in resized) else 0
         if own[name].dim() != saved.dim() or own[name].shape[free:] != saved.shape[free:]:
             found, expected = tuple(saved.shape), tuple(own[name].shape)
             raise UserError(f"the checkpoint does not fit the recipe: {name} is {found} there, {expected} here")

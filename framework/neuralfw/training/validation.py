@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 
 from ..recipe.model import ValidationTable
 from ..schedules import Clock
+from .optimisers import Diverged
 from .step import StepContext
 
 
@@ -35,13 +37,21 @@ class Validation:
         return table is not None and table.patience is not None and self.waited >= table.patience
 
     def judge(self, ctx: StepContext, table: ValidationTable | None) -> float | None:
-        """Return the verdict if one is due and a pass of the stage has the set."""
+        """Return the verdict if one is due and a pass of the stage has the set.
+
+        Raises:
+            Diverged: it is not finite.
+        """
         if table is None or ctx.clock.stage % max(1, ctx.clock.steps(table.every)) != 0:
             return None
         verdict = held_out_loss(ctx, table)
-        if verdict is not None and (self.best is None or verdict < self.best):
+        if verdict is None:
+            return None
+        if not math.isfinite(verdict):
+            raise Diverged(f"the loss of the held-out data became {verdict} at step {ctx.clock.run}")
+        if self.best is None or verdict < self.best:
             self.best, self.best_step, self.waited = verdict, ctx.clock.run, 0
-        elif verdict is not None:
+        else:
             self.waited += 1
         return verdict
 
