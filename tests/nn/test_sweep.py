@@ -190,7 +190,8 @@ def test_bf16_autocast_is_bf16_precision():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         out, gradient = net.value_and_pullback(x)
         value = net(x)
-    assert out.dtype == gradient.dtype == value.dtype == torch.float32
+        of_narrow_points, _ = net.value_and_pullback(x.bfloat16())
+    assert out.dtype == gradient.dtype == value.dtype == of_narrow_points.dtype == torch.float32
     assert torch.equal(out, value) and not torch.equal(out, wide)
     eikonal(out, gradient).backward()
     assert net.layers[0].weight.grad.dtype == torch.float32

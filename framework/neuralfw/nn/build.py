@@ -63,8 +63,8 @@ def _compile(compiler: str, source: Path, library: Path) -> None:
             if done.returncode == 0:
                 os.replace(name, library)
                 return
-        first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr[:200])
-        raise BuildError(f"{compiler} failed: {first}")
+        lines = [line for line in done.stderr.splitlines() if "error" in line] or ["without a message"]
+        raise BuildError(f"{compiler} failed: {lines[0]}")
     except subprocess.TimeoutExpired as error:
         raise BuildError(f"{compiler} took more than {SECONDS} s") from error
     finally:

@@ -57,7 +57,8 @@ class Mlp(nn.Module):
             tanh or silu.
         weight_norm: every layer's weight is `gain · weight/|weight|` per row (arXiv 1602.07868).
         dropout: probability of dropping a hidden unit while training.
-        kernel: who does the elementwise passes, see `neuralfw.nn.kernels`.
+        kernel: who does the elementwise passes on a CPU, `cpp` or `torch`; `auto` is cpp where it can be built, see
+            `neuralfw.nn.kernels.chosen`.
         precision: fp32 or bf16, see `value_and_pullback`.
         generator: source of the initial weights; without one they are always the same.
 
@@ -111,6 +112,7 @@ class Mlp(nn.Module):
         """
         if self._drops() or (torch.is_grad_enabled() and x.requires_grad):
             return plain.values(self.activation, self._layers(), x, self._drops())
+        x = self._widened(x)
         network = self._network(x)
         evaluate = sweep.values if torch.is_grad_enabled() else sweep.unrecorded_values
         with torch.autocast(x.device.type, enabled=False):
@@ -129,6 +131,7 @@ class Mlp(nn.Module):
         """
         if self._drops():
             return plain.value_and_pullback(self.activation, self._layers(), x, self._drops())
+        x = self._widened(x)
         network = self._network(x)
         with torch.autocast(x.device.type, enabled=False):
             return sweep.value_and_pullback(network, self._effective(), x)
@@ -166,11 +169,16 @@ class Mlp(nn.Module):
     def _drops(self) -> float:
         return self.dropout if self.training else 0.0
 
+    def _widened(self, x: Tensor) -> Tensor:
+        """Under autocast an encoder may hand over narrow features."""
+        return x.to(self._linears()[0].weight.dtype) if torch.is_autocast_enabled(x.device.type) else x
+
     def _network(self, x: Tensor) -> Network:
         device = x.device.type
         autocast = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
         narrow = (self.precision == "bf16" or autocast) and x.dtype == torch.float32 and torch.is_grad_enabled()
-        return Network(self.activation, choose(self.kernel), self.skip, torch.bfloat16 if narrow else None)
+        kernel = choose(self.kernel if device == "cpu" else "torch")
+        return Network(self.activation, kernel, self.skip, torch.bfloat16 if narrow else None)
 
     def _effective(self) -> list[Tensor]:
         """Weights, then biases, as the sweeps take them: with the 1/√2 of the skip layers, and idle units for speed.
