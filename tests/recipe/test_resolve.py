@@ -197,6 +197,19 @@ def test_a_short_name_that_two_plugins_bring_must_be_said_in_full(fake: Registry
     assert recipe.fields["sdf"].config.encoder.name == "fake/frequency"
 
 
+def test_a_renderer_named_by_its_type_has_its_faults_where_it_is_named(fake: Registry, tmp_path: Path) -> None:
+    lens = '{ kind = "renderer", name = "%s", class = "m:C", config = "fake_plugin.scene:Decoder", summary = "" }'
+    both = Registry([*fake.manifests, manifest(tmp_path, "other", lens % "lens", lens % "query")])
+    passes = 'passes = { surface = { data = "points", renderer = "lens" }, space = { data = "box" } }'
+    old = 'passes = { surface = { data = "points" }, space = { data = "box" } }'
+    error = refused(edited((old, passes)), both, tmp_path)
+    assert messages(error) == [
+        '[renderers.lens] lacks the key "latent": field of codes          (other/lens)',
+        'several plugins bring a renderer "query"',
+    ]
+    assert [fault.origin.line for fault in error.faults] == [18, 18]
+
+
 def test_options_that_cannot_be_imported_are_a_fault_at_the_name(fake: Registry, tmp_path: Path) -> None:
     broken = FOURIER.replace('"frequency"', '"fourier"').replace("m:C", "no_such_module:C")
     both = Registry([*fake.manifests, manifest(tmp_path, "other", broken)])

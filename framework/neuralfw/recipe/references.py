@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..config import FieldConfig, Ref
-from ..registry import NotFound
+from ..registry import Ambiguous, NotFound
 from ..suggest import nearest
 from .tables import Place, Tables
 from .words import listed
@@ -63,7 +64,12 @@ def refer_to_renderer(tables: Tables, name: str, path: Place) -> None:
         text = f'there is no table [renderers.{name}] and no renderer "{name}"'
         tables.fault(path, text, nearest(name, pool), pool, tables.remedy(error))
         return
+    except Ambiguous:
+        pass
+    before = len(tables.faults)
     spec = tables.component("renderer", name, ("renderers", name))
+    origin = tables.source.value_origin(path)
+    tables.faults[before:] = [replace(fault, origin=origin) for fault in tables.faults[before:]]
     if spec is not None:
         tables.specs["renderers"][name] = spec
 

@@ -86,7 +86,7 @@ class Tables:
                 words.append(str(key))
         return ".".join(words)
 
-    def _table(self, path: Place) -> str:
+    def _headed(self, path: Place) -> str:
         return f"[{self.called(path)}]" if path else "the recipe"
 
     def fault(
@@ -120,7 +120,7 @@ class Tables:
                 self.fault((*path, key), f"{self.called((*path, key))}: expected true, found {found(raw[key])}")
                 continue
             closest = nearest(key, [*known, *merging])
-            self.fault((*path, key), f'{self._table(path)} has no key "{key}"{_of(what)}', closest, known, key=True)
+            self.fault((*path, key), f'{self._headed(path)} has no key "{key}"{_of(what)}', closest, known, key=True)
             if closest and closest[0] in known and closest[0] not in table:
                 table[closest[0]] = raw[key]
                 self._as_written[(*path, closest[0])] = key
@@ -212,7 +212,7 @@ class Tables:
                 self._wrong_value(e, info, (*path, *e["loc"]), (*path, key))
             elif key not in given:
                 meaning = f": {info.description}" if info.description else ""
-                self.fault(path, f'{self._table(path)} lacks the key "{key}"{meaning}{_of(what)}', key=True)
+                self.fault(path, f'{self._headed(path)} lacks the key "{key}"{meaning}{_of(what)}', key=True)
 
     def _wrong_value(self, error: Any, info: FieldInfo, place: Place, option: Place) -> None:
         value, name = error["input"], self.called(option)

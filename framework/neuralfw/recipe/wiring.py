@@ -129,8 +129,8 @@ class _StageWirer:
         self._require(active, wiring.needs, who)
         self.supply.check_capabilities(wiring, who, roles, (*path, "renderer"))
         if source is not None and table.repeat > source.table.repeat:
-            text = f'"{name}" is drawn {table.repeat} times a step, but "{source.name}", which it reads, only'
-            self.supply.fault((*path, "repeat"), f"{text} {source.table.repeat}")
+            text = f'pass "{name}" repeats {table.repeat} times a step, more often than "{source.name}", which it reads'
+            self.supply.fault((*path, "repeat"), text)
         return active
 
     def _observed(self, table: m.Pass, source: _Pass | None) -> frozenset[str]:
