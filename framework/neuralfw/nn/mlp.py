@@ -114,9 +114,8 @@ class Mlp(nn.Module):
             return plain.values(self.activation, self._layers(), x, self._drops())
         x = self._widened(x)
         network = self._network(x)
-        evaluate = sweep.values if torch.is_grad_enabled() else sweep.unrecorded_values
         with torch.autocast(x.device.type, enabled=False):
-            return evaluate(network, self._effective(), x)
+            return sweep.values(network, self._effective(), x)
 
     def value_and_pullback(self, x: Float[Tensor, "n in"]) -> tuple[Float[Tensor, "n out"], Float[Tensor, "n in"]]:
         """The outputs, and the gradient of channel 0 with respect to x.

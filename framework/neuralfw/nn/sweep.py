@@ -33,15 +33,10 @@ class Record(NamedTuple):
 
 
 def values(network: Network, parameters: Sequence[Tensor], x: Float[Tensor, "n in"]) -> Float[Tensor, "n out"]:
-    """The outputs at x, recorded for a backward pass of one more sweep."""
-    out: Tensor = _Sweep.apply(x, network, False, *parameters)[0]  # type: ignore[no-untyped-call]
-    return out
-
-
-def unrecorded_values(
-    network: Network, parameters: Sequence[Tensor], x: Float[Tensor, "n in"]
-) -> Float[Tensor, "n out"]:
-    """The outputs at x, without what a backward pass needs."""
+    """The outputs at x; with gradients enabled, recorded for a backward pass of one more sweep."""
+    if torch.is_grad_enabled():
+        out: Tensor = _Sweep.apply(x, network, False, *parameters)[0]  # type: ignore[no-untyped-call]
+        return out
     layers = network.layers(parameters, x.shape[1])
     outs = []
     for part in network.chunks(x, layers):
@@ -56,8 +51,11 @@ def unrecorded_values(
 def value_and_pullback(
     network: Network, parameters: Sequence[Tensor], x: Float[Tensor, "n in"]
 ) -> tuple[Float[Tensor, "n out"], Float[Tensor, "n in"]]:
-    """The outputs and the gradient of channel 0 in x, recorded for a backward pass of two more sweeps."""
-    out, gradient = _Sweep.apply(x, network, True, *parameters)  # type: ignore[no-untyped-call]
+    """The outputs and the gradient of channel 0 in x; recorded as `values` are, for two more sweeps."""
+    if torch.is_grad_enabled():
+        out, gradient = _Sweep.apply(x, network, True, *parameters)  # type: ignore[no-untyped-call]
+    else:
+        out, gradient, _ = _forward_sweeps(network, network.layers(parameters, x.shape[1]), x, True, keep=False)
     return out, gradient
 
 
@@ -68,20 +66,12 @@ class _Sweep(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, network: Network, with_gradient: bool, *parameters: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        layers = network.layers(parameters, x.shape[1])
-        outs, gradients, saved = [], [], []
-        for part in network.chunks(x, layers):
-            out, activated = _value_sweep(network, layers, part)
-            outs.append(out)
-            saved += [array for at in activated for array in at]
-            if with_gradient:
-                gradient, pulled = _gradient_sweep(network, layers, activated)
-                gradients.append(gradient[:, : x.shape[1]])
-                saved += pulled
+        layers, keep = network.layers(parameters, x.shape[1]), any(ctx.needs_input_grad)
+        out, gradient, kept = _forward_sweeps(network, layers, x, with_gradient, keep)
         ctx.network = network
-        ctx.save_for_backward(x, *parameters, *(saved if any(ctx.needs_input_grad) else ()))
+        ctx.save_for_backward(x, *parameters, *kept)
         ctx.set_materialize_grads(False)
-        return torch.cat(outs), torch.cat(gradients) if with_gradient else None
+        return out, gradient
 
     @staticmethod
     def backward(ctx: Any, out_bar: Tensor | None, v: Tensor | None) -> Any:
@@ -121,6 +111,23 @@ class _Bars:
             self.weights[k][:, : h.shape[1]] += left.t() @ h
         if self._layers[k].reads_input:
             self.weights[k][:, -self._in_dim :] += (left.t() @ stored)[:, : self._in_dim]
+
+
+def _forward_sweeps(
+    network: Network, layers: Sequence[Layer], x: Tensor, with_gradient: bool, keep: bool
+) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+    """out, ∂out₀/∂x if wanted, and the records of all chunks in one flat list, if they are to be kept."""
+    outs, gradients, kept = [], [], []
+    for part in network.chunks(x, layers):
+        out, activated = _value_sweep(network, layers, part)
+        outs.append(out)
+        pulled: list[Tensor] = []
+        if with_gradient:
+            gradient, pulled = _gradient_sweep(network, layers, activated)
+            gradients.append(gradient[:, : x.shape[1]])
+        if keep:
+            kept += [*(array for at in activated for array in at), *pulled]
+    return torch.cat(outs), torch.cat(gradients) if with_gradient else None, kept
 
 
 def _value_sweep(network: Network, layers: Sequence[Layer], x: Tensor) -> tuple[Tensor, list[Activated]]:
