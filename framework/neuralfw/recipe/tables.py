@@ -293,7 +293,7 @@ class Tables:
             self.notes.append(f"{self.called(path)} {text}")
         kept = {key: value for key, value in table.items() if key not in lost}
         table.clear()
-        table.update(self.spelt(kept, known, path, component.full_name))
+        table.update(self.spelt(kept, known, path, component.full_name, merging=("type", "remove")))
         own = {key: table.pop(key) for key in options(config) if key in table and key not in envelope}
         validated = self.validated(config, own, path, component.full_name)
         return None if validated is None else Spec(component.kind, component.full_name, validated, self.called(path))
