@@ -80,7 +80,7 @@ def test_the_extra_all_brings_the_plugins(wheels):
 @pytest.mark.slow
 def test_installed_wheels_list_and_check_and_run_by_name(installed, tmp_path):
     assert "deepsdf_decoder" in installed("neuralfw", "list")
-    assert "deepsdf_decoder" in installed("neuralfw", "check", "deepsdf")
+    assert "clamped_l1" in installed("neuralfw", "check", "deepsdf")
     settings = [f"--set={setting}" for setting in TINY]
     last = installed("neuralfw", "run", "igr", "--out", str(tmp_path / "run"), *settings).splitlines()[-1]
     assert last == str(tmp_path / "run")
