@@ -178,6 +178,30 @@ def test_accumulated_batches_give_the_gradient_of_their_union(context: Context) 
     assert not torch.equal(*moved)
 
 
+def test_one_time_stamp_a_step_in_turn_or_drawn(recipe: Write, tmp_path: Path) -> None:
+    passes = f'{SAMPLES}, more = {{ data = "items" }}, fixed = {{ data = "items", time = 0.25 }}'
+    losses = '{ type = "sdf_regression", on = ["samples", "more", "fixed"] }'
+    for how in ("cycle", "random"):
+        stamps: list[list[float]] = []
+
+        class Watch:
+            seen = stamps
+
+            @hook
+            def neuralfw_step_end(self, trainer: Any, ctx: StepContext) -> None:
+                times = {name: ctx.results[name].batch["time"] for name in ("samples", "more", "fixed")}
+                assert all((t == t[0]).all() for t in times.values())
+                assert times["samples"][0] == times["more"][0]
+                self.seen.append([float(times["samples"][0]), float(times["fixed"][0])])
+
+        text = stage(passes, losses, "sdf = {}", f'time = "{how}"').replace('"items"\n', '"items"\ntimed = true\n')
+        train(recipe(text), out=tmp_path / how, watchers=[Watch()])
+        drawn = [moment for moment, _ in stamps]
+        assert {fixed for _, fixed in stamps} == {0.25}
+        assert {*drawn} == {0.0, 0.5, 1.0}
+        assert (drawn == [0.0, 0.5, 1.0] * 3) == (how == "cycle")
+
+
 def test_clipping_bounds_the_joint_norm(recipe: Write, tmp_path: Path) -> None:
     first = metrics(train(recipe(stage(SAMPLES, FIT, "sdf = { lr = 0.0 }")), out=tmp_path / "free"))[0]
     assert "gradient_norm" not in first
