@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from jaxtyping import Float
@@ -17,6 +18,15 @@ from .network import Network
 from .plain import Layer
 
 PRECISIONS = ("fp32", "bf16")
+
+
+def _autocasts(device: str) -> bool:
+    """Say whether autocast is on for a kind of device; some, such as meta, have none."""
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+def _without_autocast(device: str) -> AbstractContextManager[None]:
+    return torch.autocast(device, enabled=False) if _autocasts(device) else nullcontext()
 
 
 class Linear(nn.Module):
@@ -114,7 +124,7 @@ class Mlp(nn.Module):
             return plain.values(self.activation, self._layers(), x, self._drops())
         x = self._widened(x)
         network = self._network(x)
-        with torch.autocast(x.device.type, enabled=False):
+        with _without_autocast(x.device.type):
             return sweep.values(network, self._effective(), x)
 
     def value_and_pullback(self, x: Float[Tensor, "n in"]) -> tuple[Float[Tensor, "n out"], Float[Tensor, "n in"]]:
@@ -132,7 +142,7 @@ class Mlp(nn.Module):
             return plain.value_and_pullback(self.activation, self._layers(), x, self._drops())
         x = self._widened(x)
         network = self._network(x)
-        with torch.autocast(x.device.type, enabled=False):
+        with _without_autocast(x.device.type):
             return sweep.value_and_pullback(network, self._effective(), x)
 
     @torch.no_grad()
@@ -170,11 +180,11 @@ class Mlp(nn.Module):
 
     def _widened(self, x: Tensor) -> Tensor:
         """Under autocast an encoder may hand over narrow features."""
-        return x.to(self._linears()[0].weight.dtype) if torch.is_autocast_enabled(x.device.type) else x
+        return x.to(self._linears()[0].weight.dtype) if _autocasts(x.device.type) else x
 
     def _network(self, x: Tensor) -> Network:
         device = x.device.type
-        autocast = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
+        autocast = _autocasts(device) and torch.get_autocast_dtype(device) == torch.bfloat16
         narrow = (self.precision == "bf16" or autocast) and x.dtype == torch.float32 and torch.is_grad_enabled()
         kernel = choose(self.kernel if device == "cpu" else "torch")
         return Network(self.activation, kernel, self.skip, torch.bfloat16 if narrow else None)

@@ -59,7 +59,7 @@ def test_the_paper_recipe_has_the_parameters_of_the_seed(build: Build, sphere_fi
 
 
 def test_the_class_recipe_has_the_parameters_of_the_official_code(decoder) -> None:
-    field = decoder('latent = "codes"', dim=256)
+    field = decoder('latent = "codes"\nwidth = 512', dim=256)
     ins = [259, 512, 512, 512, 512, 512, 512, 512, 512]
     outs = [512, 512, 512, 253, 512, 512, 512, 512, 1]
     affine = sum(i * o + o for i, o in zip(ins, outs, strict=True))
