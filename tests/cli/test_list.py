@@ -92,10 +92,9 @@ def test_reasons_needs_and_what_is_dropped(ball):
 
 def test_options_that_a_swap_drops_are_said(cli, ball, tmp_path):
     recipe = tmp_path / "ball.toml"
-    recipe.write_text(ball.read_text().replace("layers = 2", "layers = 2\nbeta = 80.0"))
-    lines = cli("list", "field", "--fits", recipe).stdout.splitlines()
-    (line,) = [line for line in lines if "deepsdf/deepsdf_decoder" in line]
-    assert "beta" in line and "dropped" in line
+    recipe.write_text(ball.read_text().replace("layers = 2", "layers = 6\nbeta = 80.0"))
+    text = cli("list", "field", "--fits", recipe).stdout
+    assert "deepsdf/deepsdf_decoder" in text and "beta" in text and "dropped" in text
 
 
 def test_the_table_and_its_json(cli, ball):

@@ -113,4 +113,4 @@ def test_a_shape_seen_from_one_side_is_completed(learnt: Run, tmp_path: Path) ->
     run = Run(train("deepsdf_complete", options, out=tmp_path / "run", start_from=f"{learnt.folder.root}:sdf"))
     low, high = run.mesh().vertices.min(axis=0), run.mesh().vertices.max(axis=0)
     assert points[seen][:, 0].min() > 0.2  # the other side was not seen
-    assert low == pytest.approx(-stretch, abs=0.08) and high == pytest.approx(stretch, abs=0.08)
+    assert low == pytest.approx(-stretch, abs=0.12) and high == pytest.approx(stretch, abs=0.12)
