@@ -32,7 +32,6 @@ class RunFolder:
         self.environment = root / "environment.json"
         self.frame = root / "frame.json"
         self.scene = root / "scene.json"
-        self.split = root / "split.json"
         self.log = root / "log.txt"
         self.metrics = root / "metrics.jsonl"
         self.checkpoints = root / "checkpoints"

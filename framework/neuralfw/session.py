@@ -207,7 +207,7 @@ class Session:
         return {name for name, field in scene.fields.items() if any(True for _ in field.parameters())} - trained
 
     def describe(self, scene: Scene) -> None:
-        """Write down frame, box, shapes and split, and say what the data held."""
+        """Write down frame, box and shapes, and say what the data held."""
         scene.frame.save(self.folder.frame)
         facts: dict[str, Any] = {"bounds": scene.bounds.tolist(), "shapes": {}, "shape_frames": {}}
         for name, data in scene.data.items():

@@ -65,7 +65,7 @@ class StepContext:
     results: dict[str, Result] = field(default_factory=dict)
     logged: dict[str, float | Tensor] = field(default_factory=dict)
     set: str = ""
-    _time: float | None = None
+    _time: float | None = field(default=None, init=False)
 
     def begin(self) -> None:
         """Forget the step before and note which passes are due: a pass that reads another only when that is."""
