@@ -38,9 +38,9 @@ def test_a_finished_run_has_nothing_to_resume(cli, trained):
 
 def test_an_evaluated_run_ends_with_its_figures(cli, trained, tmp_path, sphere_mesh):
     recipe = trained[0].parent / "ball.toml"
-    result = cli("run", recipe, "--out", tmp_path / "a", "--set", f"evaluate.reference={sphere_mesh}")
-    lines = result.stdout.splitlines()
-    assert any(line.startswith("chamfer ") for line in lines) and lines[-1] == str(tmp_path / "a")
+    changes = [f"--set=evaluate.reference={sphere_mesh}", "--set=evaluate.protocol=pytorch3d"]
+    lines = cli("run", recipe, "--out", tmp_path / "a", *changes).stdout.splitlines()
+    assert any(line.startswith("chamfer_squared_sum ") for line in lines) and lines[-1] == str(tmp_path / "a")
 
 
 @pytest.fixture(scope="session")
@@ -54,12 +54,13 @@ def sphere_mesh(tmp_path_factory):
 
 
 def test_eval_gives_figures_with_unit_and_definition(cli, trained, sphere_mesh):
-    text = cli("eval", trained[0], "--reference", sphere_mesh).stdout
-    assert "200,000 and 200,000 samples, seed 0" in text
-    facts = json.loads(cli("eval", trained[0], "--reference", sphere_mesh, "--json").stdout)
-    figure = facts["metrics"]["chamfer"]
+    arguments = ["eval", trained[0], "--reference", sphere_mesh, "--protocol", "pytorch3d"]
+    text = cli(*arguments).stdout
+    assert "10,000 and 10,000 samples, seed 0" in text
+    facts = json.loads(cli(*arguments, "--json").stdout)
+    figure = facts["metrics"]["chamfer_squared_sum"]
     assert f"{figure['value']:.6g}" in text and figure["unit"] and figure["definition"]
-    assert json.loads((trained[0] / "eval" / "neuralfw.json").read_text()) == facts
+    assert json.loads((trained[0] / "eval" / "pytorch3d.json").read_text()) == facts
 
 
 def test_eval_refuses_an_unknown_protocol_and_a_missing_reference(cli, trained, sphere_mesh):

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def check(
     recipe: o.Recipe, overrides: o.Overrides = None, exclude: o.Excluded = None, as_json: o.AsJson = False
 ) -> None:
-    """Find every fault of a recipe without running it; print its wiring, parameters and memory.
+    """Find every fault of a recipe; print its wiring and its size.
 
-    Data that is absent is a note, not a fault.
+    Nothing is run: parameters and memory are estimated, and data that is absent is a note, not a fault.
     """
     from ..recipe.faults import RecipeError
     from ..session import check

@@ -17,7 +17,10 @@ def describe(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A component, a quantity or a recipe.")],
     as_json: o.AsJson = False,
 ) -> None:
-    """Say everything about a component, a quantity or a recipe: options, units, wiring, origin, and TOML to paste."""
+    """Describe a component, a quantity or a recipe.
+
+    A component: options with range and unit, wiring, origin, and a block of TOML to paste.
+    """
     from ..describe import describe
     from ..registry import discover
 
@@ -93,7 +96,10 @@ def recipe_text(facts: Mapping[str, Any]) -> Iterator[str]:
 def schema(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A component; default: a whole recipe.")] = None,
 ) -> None:
-    """Print the JSON Schema of a component's table, or of a recipe over all installed components, for editors."""
+    """Print the JSON Schema of a component or of a recipe, for editors.
+
+    That of a recipe covers all installed components.
+    """
     from ..describe import unknown
     from ..registry import discover
     from ..schema import component_schema, recipe_schema

@@ -12,7 +12,7 @@ from .tables import columns, write, write_json
 
 @app.command()
 def doctor(as_json: o.AsJson = False) -> None:
-    """Say what works on this machine, what does not, and the command that mends it."""
+    """Say what works on this machine, and how to mend what does not."""
     from ..doctor import examine
     from ..hooks import hook_manager
     from ..registry import discover

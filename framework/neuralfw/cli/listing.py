@@ -29,7 +29,11 @@ def list_(
     exclude: o.Excluded = None,
     as_json: o.AsJson = False,
 ) -> None:
-    """List the installed components and the shipped recipes; with --fits, what may replace what in a recipe."""
+    """List what is installed; with --fits, what may replace what.
+
+    Components with the plugin each comes from, and the shipped recipes. --fits really tries every component in every
+    place of a recipe, as far as that goes without data.
+    """
     if recipe is not None:
         _list_fits(recipe, overrides or [], exclude or [], kind, as_json)
         return

@@ -26,7 +26,10 @@ def evaluate(
     shape: o.Shape = None,
     as_json: o.AsJson = False,
 ) -> None:
-    """Compare a run's mesh with a reference; the figures also go to the run's eval/."""
+    """Compare a run's mesh with a reference.
+
+    The figures, each with unit and definition, also go to the run's eval/.
+    """
     from ..run import Run
 
     result = Run(run).eval(protocol, reference=reference, shape=shape)
@@ -65,7 +68,7 @@ def export(
         typer.Option("-o", "--output", metavar="FILE", help="Mesh file, or a folder for several; default: meshes/."),
     ] = None,
 ) -> None:
-    """Write a run's mesh, in the world units of its data."""
+    """Write a run's mesh in the world units of its data."""
     from ..run import Run
 
     opened = Run(run)

@@ -27,7 +27,10 @@ def run(
     device: o.Device = "auto",
     exclude: o.Excluded = None,
 ) -> None:
-    """Train a recipe, then export and evaluate as it says. The last line names the run directory."""
+    """Train a recipe, then export and evaluate as it says.
+
+    The last line of the output is the run directory. Ctrl-C saves the state: `neuralfw resume` goes on from it.
+    """
     from ..session import train
     from .progress import Watcher
 
@@ -47,7 +50,7 @@ def run(
 
 @app.command()
 def resume(run: o.RunDirectory, device: o.Device = "auto", exclude: o.Excluded = None) -> None:
-    """Go on with a run exactly where it stopped. The last line names the run directory."""
+    """Go on with a run exactly where it stopped."""
     from ..session import resume
     from .progress import Watcher
 
