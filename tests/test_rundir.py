@@ -22,7 +22,7 @@ def test_new_folder_is_absent_or_empty(tmp_path: Path) -> None:
         RunFolder.new("igr", folder.root)
     with pytest.raises(UserError, match="is not empty"):
         RunFolder.new("igr", folder.root / "x")
-    with pytest.raises(UserError, match="cannot make the run directory .*: Not a directory"):
+    with pytest.raises(UserError, match=r"cannot make the run directory .*: Not a directory"):
         RunFolder.new("igr", folder.root / "x/y")
 
 
@@ -72,7 +72,8 @@ def test_small_files_carry_their_format(tmp_path: Path) -> None:
 
 def test_environment_says_what_may_change_a_result() -> None:
     facts = json.loads(json.dumps(environment(Registry(), "cpu")))
-    assert {*facts} >= {"versions", "plugins", "backends", "device", "device_name", "threads", "cores", "machine", "commit"}
+    expected = {"versions", "plugins", "backends", "device", "device_name", "threads", "cores", "machine", "commit"}
+    assert {*facts} >= expected
     assert facts["versions"]["torch"]
     assert facts["threads"] >= 1
 

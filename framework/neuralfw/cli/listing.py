@@ -31,8 +31,8 @@ def list_(
 ) -> None:
     """List what is installed; with --fits, what may replace what.
 
-    Components with the plugin each comes from, and the shipped recipes. --fits really tries every component in every
-    place of a recipe, as far as that goes without data.
+    Components as owner/name, the owner being the plugin's, and the shipped recipes. --fits tries every component in
+    every place of a recipe, as far as that goes without data.
     """
     if recipe is not None:
         _list_fits(recipe, overrides or [], exclude or [], kind, as_json)
