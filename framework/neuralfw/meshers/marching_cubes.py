@@ -22,7 +22,12 @@ class MarchingCubes(Mesher):
         self._config = config
 
     def __call__(
-        self, scene: SceneView, *, resolution: int | None = None, inputs: dict[str, Tensor] | None = None, **changes: Any
+        self,
+        scene: SceneView,
+        *,
+        resolution: int | None = None,
+        inputs: dict[str, Tensor] | None = None,
+        **changes: Any,
     ) -> Surface:
         """Return the surface in the training space; `inputs` fixes further coordinates, each a tensor of one row.
 
