@@ -12,17 +12,17 @@ from neuralfw.registry import discover
 @pytest.fixture
 def toy(tmp_path, monkeypatch):
     """A plugin that is installed and whose only component cannot be imported."""
-    package, info = tmp_path / "toy", tmp_path / "neuralfw_toy-3.4.dist-info"
+    package, info = tmp_path / "toy_of_doctor", tmp_path / "neuralfw_toy-3.4.dist-info"
     package.mkdir()
     info.mkdir()
     (package / "__init__.py").write_text("")
     (package / "neuralfw.toml").write_text(
         f'api = {API}\nowner = "toy"\n[[component]]\nkind = "renderer"\nname = "fast"\nsummary = "fast"\n'
-        'class = "toy.code:Fast"\nconfig = "toy.code:FastConfig"\nextras = ["cuda"]\n'
+        'class = "toy_of_doctor.code:Fast"\nconfig = "toy_of_doctor.code:FastConfig"\nextras = ["cuda"]\n'
     )
     (package / "code.py").write_text("import package_that_is_not_there\n")
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: neuralfw-toy\nVersion: 3.4\n")
-    (info / "entry_points.txt").write_text("[neuralfw]\ntoy = toy\n")
+    (info / "entry_points.txt").write_text("[neuralfw]\ntoy = toy_of_doctor\n")
     monkeypatch.syspath_prepend(str(tmp_path))
 
 

@@ -116,7 +116,7 @@ def test_the_module_has_what_it_promises_and_nothing_else():
 
 
 def test_train_is_a_verb_whatever_was_imported_before():
-    code = "import neuralfw.run, neuralfw; print(neuralfw.training.__doc__.split('.')[0])"
+    code = "import neuralfw.run, neuralfw; print(neuralfw.train.__doc__.split('.')[0])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.startswith("Train a recipe")
 

@@ -131,7 +131,8 @@ def _drop(cloud: PointCloud, unwanted: Bool[np.ndarray, "n"], why: str) -> Point
 def _unit_normals(cloud: PointCloud) -> PointCloud:
     if cloud.normals is None:
         return cloud
-    length = np.linalg.norm(cloud.normals, axis=1)
+    with np.errstate(over="ignore"):  # one too long to square counts as without direction
+        length = np.linalg.norm(cloud.normals, axis=1)
     bad = int((~np.isfinite(length) | (length == 0.0)).sum())
     if bad:
         return replace(cloud, normals=None).note(f"{bad:,} normals have no direction, so the file's are not used")
