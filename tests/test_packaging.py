@@ -14,7 +14,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 DISTRIBUTIONS = {"neuralfw": ROOT, "neuralfw_deepsdf": ROOT / "plugins/deepsdf"}
-TINY = ["stages.fit.steps=2", "fields.sdf.width=16", "fields.sdf.layers=1", "export.mesher.resolution=16"]
+TINY = [
+    *("stages.fit.steps=2", "fields.sdf.width=16", "fields.sdf.layers=1", "export.mesher.resolution=16"),
+    "stages.fit.train.sdf.lr=1e-6",  # the sphere that it starts as stays one
+]
 
 
 def succeed(*command: str | Path, cwd: Path, **variables: str) -> str:
