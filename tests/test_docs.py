@@ -21,7 +21,7 @@ EXAMPLE = ROOT / "examples/gaussian_fourier"
 FENCE = re.compile(r'^```(\w+)(?: title="([^"]*)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 QUICK = [
     *("stages.fit.steps=2", "data.near.batch=64", "data.space.batch=64", "stages.fit.passes.surface.batch=64"),
-    *("fields.sdf.width=8", "fields.sdf.layers=2", "export.mesher.resolution=16"),
+    *("fields.sdf.width=32", "fields.sdf.layers=2", "export.mesher.resolution=16"),
     "stages.fit.train.sdf.lr=1e-6",  # the sphere that it starts as stays one
 ]
 
