@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -88,13 +89,24 @@ class Module(nn.Module, Component):
 class Field(Module):
     """A function of the scene: SDF, velocity, colour, Gaussians, cameras, latent codes.
 
-    `role` says which; `wiring().provides` of its options says what it gives and needs.
+    `role` says which; `wiring().provides` of its options says what it gives and needs. `exports` names what `export`
+    writes, such as "gaussians": the folder of a run that it goes to.
     """
 
     role: ClassVar[str]
+    exports: ClassVar[str | None] = None
 
     def evaluate(self, inputs: Mapping[str, Tensor], want: frozenset[str]) -> Quantities:
         """Return the wanted quantities at the inputs, all from one evaluation of the network."""
+        raise NotImplementedError(type(self).__name__)
+
+    def export(self, stem: Path, frame: Frame) -> list[Path]:
+        """Write the field itself in world units, where `exports` says what it is called; return the files.
+
+        Args:
+            stem: path of the file to write, without its ending.
+            frame: similarity from the world to the training space.
+        """
         raise NotImplementedError(type(self).__name__)
 
 

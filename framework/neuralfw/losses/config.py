@@ -52,3 +52,17 @@ class SdfRegressionConfig(ComponentConfig):
 
     def wiring(self) -> Wiring:
         return Wiring(needs=("sdf",), observes=("sdf",))
+
+
+class L1Config(ComponentConfig):
+    """Options of `l1`: none."""
+
+    def wiring(self) -> Wiring:
+        return Wiring(needs=("rgb",), observes=("rgb", "valid?"))
+
+
+class MaskL1Config(ComponentConfig):
+    """Options of `mask_l1`: none."""
+
+    def wiring(self) -> Wiring:
+        return Wiring(needs=("alpha",), observes=("mask", "valid?"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..config import DataConfig, Ref, Wiring, options
+from ..config import DataConfig, Ref, Spec, Wiring, options
 from ..registry import Registry
 from ..suggest import nearest
 from . import model as m
@@ -90,6 +90,8 @@ class _StageWirer:
         for index, term in enumerate(self.stage.losses):
             self._term(term, (*self.path, "losses", index))
         used = self._serve_update()
+        for index, event in enumerate(self.stage.callbacks):
+            self._serve(event.callback, (*self.path, "callbacks", index))
         for active in reversed(self.passes.values()):
             self._ask_source(active)
         self._tell_missing()
@@ -210,19 +212,25 @@ class _StageWirer:
     def _serve_update(self) -> set[str]:
         """Ask passes for what the update needs; return the passes that give something of it."""
         spec, path = self.stage.update, (*self.path, "update")
-        wiring, serving = spec.config.wiring(), set[str]()
-        for need in wiring.needs:
+        serving = self._serve(spec, path)
+        named = [getattr(spec.config, key) for key, info in options(type(spec.config)).items() if marker(info, Ref)]
+        acted_on = {self.supply.role_of(name): name for name in named if name in self.supply.fields}
+        roles = self.supply.roles(acted_on)
+        self.supply.check_capabilities(spec.config.wiring(), f'update "{spec.short}"', roles, path)
+        return serving
+
+    def _serve(self, spec: Spec, path: Place) -> set[str]:
+        """Ask passes for what an update or a callback needs; return the passes that give something of it."""
+        serving = set[str]()
+        for need in spec.config.wiring().needs:
             quantity = need.removesuffix("?")
             able = [active for active in self.passes.values() if quantity in active.predicted]
             for active in able:
                 active.want.add(quantity)
                 serving.add(active.name)
             if not able and quantity == need:
-                text = f'update "{spec.short}" needs {quantity}, which no pass of stage "{self.stage.name}" gives'
+                text = f'{spec.kind} "{spec.short}" needs {quantity}, which no pass of stage "{self.stage.name}" gives'
                 self.supply.fault(path, text, hint=self.supply.givers("renderer", quantity))
-        named = [getattr(spec.config, key) for key, info in options(type(spec.config)).items() if marker(info, Ref)]
-        acted_on = {self.supply.role_of(name): name for name in named if name in self.supply.fields}
-        self.supply.check_capabilities(wiring, f'update "{spec.short}"', self.supply.roles(acted_on), path)
         return serving
 
     # -- what is missing and what is idle ------------------------------------------------------------------------
