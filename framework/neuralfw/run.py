@@ -25,7 +25,7 @@ from .training.checkpoint import Store
 from .training.state import load_weights
 
 if TYPE_CHECKING:
-    from .components import Mesher
+    from .components import Field, Mesher
 
 
 class Run:
@@ -169,6 +169,28 @@ class Run:
                     save_picture(mesh, picture)
                     say(f"picture: {picture}")
         return written
+
+    @cached_property
+    def writable(self) -> dict[str, str]:
+        """What can be exported besides a mesh, with the field that writes it."""
+        kinds = ((field.exports, name) for name, field in self.scene.fields.items())
+        return {str(kind): name for kind, name in reversed([*kinds]) if kind is not None}
+
+    def export_field(self, what: str, output: Path | None = None) -> list[Path]:
+        """Write what a field writes of itself ("gaussians"), in world units; return the files.
+
+        Raises:
+            UserError: no field of this run writes that.
+        """
+        if what not in self.writable:
+            close = nearest(what, ["mesh", *self.writable])
+            hint = f"; closest: {close[0]}" if close else ""
+            raise UserError(f"--what {what}: this run has {' and '.join(['mesh', *self.writable])}{hint}")
+        name = self.writable[what]
+        stem = self.folder.root / what / name if output is None else output.with_suffix("")
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        field: Field = self.scene.fields[name]  # type: ignore[assignment]
+        return field.export(stem, self.frame)
 
     def eval(
         self, protocol: str = "neuralfw", *, reference: Path | None = None, shape: str | None = None

@@ -230,6 +230,9 @@ class Session:
         if recipe.export is not None:
             for path in run.export(say=self.say):
                 self.say(f"mesh: {path}")
+        for what in run.writable:
+            for path in run.export_field(what):
+                self.say(f"{what}: {path}")
         if recipe.evaluate.reference is not None:
             run.eval(recipe.evaluate.protocol, reference=recipe.evaluate.reference)
         return self.folder.root

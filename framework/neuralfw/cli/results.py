@@ -52,6 +52,9 @@ def figures(result: dict[str, Any]) -> list[str]:
 @app.command()
 def export(
     run: o.RunDirectory,
+    what: Annotated[
+        str, typer.Option("--what", metavar="NAME", help="mesh, or what a field writes of itself, such as gaussians.")
+    ] = "mesh",
     resolution: Annotated[
         int | None,
         typer.Option("--resolution", metavar="N", min=2, help="Cells along the longest edge; default: the recipe's."),
@@ -65,13 +68,17 @@ def export(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Mesh file, or a folder for several; default: meshes/."),
+        typer.Option("-o", "--output", metavar="FILE", help="File, or a folder for several; default: in the run."),
     ] = None,
 ) -> None:
-    """Write a run's mesh in the world units of its data."""
+    """Write a run's mesh or Gaussians, in the units of its data."""
     from ..run import Run
 
     opened = Run(run)
+    if what != "mesh":
+        for path in opened.export_field(what, output):
+            typer.echo(str(path))
+        return
     for path in opened.export(resolution=resolution, times=_times(times), shape=shape, output=output):
         typer.echo(str(path))
 
