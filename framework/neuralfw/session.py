@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
 from .hooks import hook_manager
+from .pace import Pace
 from .recipe.model import FrameTable, Recipe, dump
 from .recipe.resolve import resolve
 from .recipe.source import Source, load
@@ -167,7 +168,7 @@ class Session:
     ) -> None:
         self.checked, self.folder, self.device, self.say = checked, folder, device, say
         self.hooks: pluggy.PluginManager = hook_manager(checked.registry)
-        for watcher in watchers:
+        for watcher in (*watchers, *([Pace(say)] if device == "cpu" else [])):
             self.hooks.register(watcher)
 
     def scene(self) -> Scene:
