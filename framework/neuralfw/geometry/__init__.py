@@ -1,5 +1,6 @@
 """Geometry as the user has it: frames, point clouds, meshes, normals and distances, in NumPy and without torch."""
 
+from neuralfw.geometry.camera import Camera
 from neuralfw.geometry.distance import TriangleTree, contains, point_to_mesh_distance, signed_distance
 from neuralfw.geometry.frame import Frame
 from neuralfw.geometry.mesh import Mesh, sample_surface
@@ -12,6 +13,7 @@ from neuralfw.geometry.writers import write_mesh, write_points
 
 __all__ = [
     "POINT_CLOUD_ENDINGS",
+    "Camera",
     "Frame",
     "Mesh",
     "Orientation",
