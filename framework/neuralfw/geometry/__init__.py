@@ -1,6 +1,6 @@
 """Geometry as the user has it: frames, point clouds, meshes, normals and distances, in NumPy and without torch."""
 
-from neuralfw.geometry.camera import Camera
+from neuralfw.geometry.camera import Camera, nearest_to_axes
 from neuralfw.geometry.distance import TriangleTree, contains, point_to_mesh_distance, signed_distance
 from neuralfw.geometry.frame import Frame
 from neuralfw.geometry.mesh import Mesh, sample_surface
@@ -24,6 +24,7 @@ __all__ = [
     "contains",
     "estimate_normals",
     "find_outliers",
+    "nearest_to_axes",
     "orient_normals",
     "point_to_mesh_distance",
     "read_mesh",

@@ -141,6 +141,19 @@ class Camera:
         return replace(self, world_to_camera=pose)
 
 
+def nearest_to_axes(cameras: Sequence[Camera]) -> Float64[np.ndarray, "3"]:
+    """The point with the smallest sum of squared distances to all optical axes; what the cameras look at.
+
+    Where the axes leave it open, as parallel ones do, it is the one nearest to the mean of the cameras' centres.
+    """
+    centers, axes = np.stack([c.center for c in cameras]), np.stack([c.axis for c in cameras])
+    mean = centers.mean(axis=0)
+    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    right = np.einsum("nij,nj->i", across, centers - mean)
+    point: Float64[np.ndarray, "3"] = mean + np.linalg.lstsq(across.sum(axis=0), right, rcond=1e-9)[0]
+    return point
+
+
 def _unit(vector: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3"]:
     length = float(np.linalg.norm(vector))
     if length == 0.0:
