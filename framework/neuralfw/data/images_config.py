@@ -85,7 +85,7 @@ class ImagesConfig(DataConfig):
         """Return which optional quantities the photographs bring; all that are possible where they are absent."""
         from ..photos.sniff import offers
 
-        return offers(Path(self.path), self.format, self.images)
+        return offers(Path(self.path), self.format, images=self.images, **self.reading())
 
 
 class ColmapConfig(ImagesConfig):
