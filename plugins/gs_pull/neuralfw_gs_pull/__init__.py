@@ -1,0 +1,1 @@
+"""GS-Pull as components of neuralfw."""
