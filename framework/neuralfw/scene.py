@@ -152,6 +152,12 @@ class SceneView:
         """Where tensors live."""
         return self.scene.device
 
+    @property
+    def box(self) -> Float[Tensor, "2 3"]:
+        """Where the surface may be, in the training space: the SDF's own box where it has one, else the data's."""
+        own = getattr(self.field("sdf"), "box", None) if self.has("sdf") else None
+        return self.scene.bounds if own is None else own
+
     def field(self, role: str) -> Field:
         """Return the field that plays a role."""
         return self.scene.fields[self._roles[role]]  # type: ignore[return-value]

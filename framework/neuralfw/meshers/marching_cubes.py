@@ -15,7 +15,7 @@ from .config import MarchingCubesConfig
 
 
 class MarchingCubes(Mesher):
-    """Marching cubes (Lorensen and Cline 1987) over the box of the data; see `neuralfw.meshing`."""
+    """Marching cubes (Lorensen and Cline 1987) over the box of the data, or the SDF's own; see `neuralfw.meshing`."""
 
     def __init__(self, config: MarchingCubesConfig, build: Build) -> None:
         super().__init__(config, build)
@@ -42,7 +42,7 @@ class MarchingCubes(Mesher):
             rows = {q: v.expand(len(x), *v.shape[1:]) for q, v in fixed.items()}
             return scene.evaluate({"points": x, **rows}, frozenset({"sdf"}))["sdf"]
 
-        lower, upper = scene.scene.bounds.cpu().double().numpy()
+        lower, upper = scene.box.cpu().double().numpy()
         margin = options.padding * (upper - lower).max()
         surface = extract(
             sdf,
