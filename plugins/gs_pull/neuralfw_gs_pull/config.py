@@ -98,7 +98,25 @@ class NearGaussiansConfig(DataConfig):
     refresh: tuple[Length, ...] = Option((0,), description="steps of the stage at which the centres are taken anew")
 
     def sets(self) -> Mapping[str, tuple[str, ...]]:
-        return {"near": ("points", "nearest", "gs_pull/index"), "centers": ("points", "gs_pull/index")}
+        near, centers = ("points", "nearest", "gs_pull/index"), ("points", "gs_pull/index")
+        return {"near": near, "centers": centers, "space": ("points",)}
+
+
+class SeenGaussiansConfig(NearGaussiansConfig):
+    """Options of `seen_gaussians`."""
+
+    images: Annotated[str, Ref("data")] = Option("images", description="the photographs that see them, of set train")
+    renderer: Annotated[Spec, Slot("renderer", "splat")] = Option(description="what renders the depth that they see")
+    max_size: Annotated[int, Unit("pixels")] = Option(400, ge=1, description="longest side of what is rendered")
+    tolerance: float = Option(0.01, gt=0, description="how sure a depth is, as a share of the box's longest edge")
+    reach: float = Option(0.05, gt=0, description="how far behind a depth is inside, as a share of that edge")
+    votes: int = Option(1, ge=1, description="how many photographs must look through what is outside")
+    empty: float = Option(0.3, gt=0, le=1, description="pixels whose mask is below this show no object")
+
+    def sets(self) -> Mapping[str, tuple[str, ...]]:
+        given, (side,) = super().sets(), ("gs_pull/side",)
+        more = {"near": (side,), "centers": ("normal",), "space": (side,)}
+        return {name: (*quantities, *more[name]) for name, quantities in given.items()}
 
 
 class PullToDisksConfig(ComponentConfig):
@@ -139,6 +157,15 @@ class ChamferPullConfig(ComponentConfig):
 
     def wiring(self) -> Wiring:
         return Wiring(needs=("pulled",), observes=("nearest",))
+
+
+class SidedConfig(ComponentConfig):
+    """Options of `sided`."""
+
+    margin: Annotated[float, Unit("scene units")] = Option(0.0, ge=0, description="distance that is far enough")
+
+    def wiring(self) -> Wiring:
+        return Wiring(needs=("sdf",), observes=("gs_pull/side",))
 
 
 class AttractConfig(ComponentConfig):

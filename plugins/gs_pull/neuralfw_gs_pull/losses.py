@@ -8,7 +8,7 @@ from torch import Tensor
 from neuralfw.components import Build, Loss, Quantities
 from neuralfw.losses.sdf import mean
 
-from .config import AlignedConfig, AttractConfig, ChamferPullConfig, DiskPullConfig, NearDiskConfig
+from .config import AlignedConfig, AttractConfig, ChamferPullConfig, DiskPullConfig, NearDiskConfig, SidedConfig
 from .neighbors import nearest
 
 
@@ -62,6 +62,18 @@ class ChamferPull(Loss):
         pulled, centers = outputs["pulled"], batch["nearest"]
         there = mean(_length(pulled - centers[nearest(pulled, centers)]))
         return 0.5 * (there + mean(_length(centers - pulled[nearest(centers, pulled)])))
+
+
+class Sided(Loss):
+    """max(0, margin - s f): points lie on the side s of the surface; those of which no side is known do not count."""
+
+    def __init__(self, config: SidedConfig, build: Build) -> None:
+        super().__init__(config, build)
+        self._margin = config.margin
+
+    def __call__(self, outputs: Quantities, batch: Quantities) -> Float[Tensor, ""]:
+        side = batch["gs_pull/side"]
+        return mean((self._margin - side * outputs["sdf"])[side != 0].relu())
 
 
 class Attract(Loss):

@@ -85,7 +85,6 @@ class World(SceneView):
 
     def __init__(self, fields: dict[str, Field], bounds: Float[Tensor, "2 3"]) -> None:
         self.fields, self.bounds = fields, bounds
-        self.renderers: dict[str, Any] = {}
         self.data: dict[str, Any] = {}
         self.graph: dict[Any, Any] = {}
         self.frame = Frame.identity()
@@ -113,8 +112,8 @@ class World(SceneView):
     def field(self, role: str) -> Field:
         return self.fields[role]
 
-    def renderer(self, name: str) -> Any:
-        return self.renderers[name]
+    def view(self, roles: Any = None) -> World:
+        return self
 
     def evaluate(self, inputs: Quantities, want: frozenset[str]) -> Quantities:
         ours = {q for q in want if q.startswith("gaussians/")}

@@ -125,3 +125,11 @@ def test_queries_alone_do_not_ask_for_gaussians() -> None:
     batch = {"points": 0.8 * fibonacci_sphere(10), "gs_pull/index": torch.arange(10)}
     found = PullToDisks(c.PullToDisksConfig(), world.build())(world, batch, frozenset({"pulled"}))
     assert "gs_pull/disk_center" not in found
+
+
+def test_sided_minds_the_wrong_side_and_what_is_not_far_enough() -> None:
+    sdf, side = torch.tensor([0.3, -0.1, 0.02, -0.2, 0.5]), torch.tensor([1.0, 1.0, 1.0, -1.0, 0.0])
+    found = value(losses.Sided, c.SidedConfig(margin=0.05), {"sdf": sdf}, {"gs_pull/side": side})
+    assert found.item() == pytest.approx((0.15 + 0.03) / 4)
+    unknown = value(losses.Sided, c.SidedConfig(), {"sdf": sdf}, {"gs_pull/side": torch.zeros(5)})
+    assert unknown.item() == 0.0
