@@ -80,8 +80,8 @@ class SeenGaussians(NearGaussians):
         ratio = torch.tensor([size[1] / width, size[0] / height]).repeat(2)
         camera = {"world_to_camera": batch["world_to_camera"], "intrinsics": batch["intrinsics"] * ratio}
         asked = {q: v.to(scene.device) for q, v in (camera | {"size": torch.tensor(size)}).items()}
-        view = scene.scene.view({"gaussians": self._seen.field})
-        seen = self._renderer(view, asked, frozenset({"depth", "alpha"}))
+        shown = scene.scene.view({"gaussians": self._seen.field})
+        seen = self._renderer(shown, asked, frozenset({"depth", "alpha"}))
         limit = torch.where(seen["alpha"] > 0.5, seen["depth"], 0.0)[0].cpu()
         if "mask" in batch:
             mask = functional.interpolate(batch["mask"][None], size=size, mode="area")[0, 0]
