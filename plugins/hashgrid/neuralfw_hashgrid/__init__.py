@@ -1,0 +1,1 @@
+"""The multiresolution hash grid of Instant-NGP as an encoder."""

@@ -1,0 +1,62 @@
+"""Who computes the hash grid: modules of one contract, chosen by name.
+
+A backend module has `encode(grid, u, table)` and `pullback(grid, u, table, g)`; `plain` documents both.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Protocol, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neuralfw.errors import UserError
+
+from ..grid import Grid
+
+_MODULES = {"cpu": "cpu", "torch": "plain", "tinycudann": "tinycudann"}
+
+
+class Backend(Protocol):
+    """What a backend module offers."""
+
+    def encode(self, grid: Grid, u: Float[Tensor, "n 3"], table: Float[Tensor, "entries f"]) -> Tensor: ...
+
+    def pullback(self, grid: Grid, u: Float[Tensor, "n 3"], table: Float[Tensor, "entries f"], g: Tensor) -> Tensor: ...
+
+
+def choose(name: str, device: torch.device) -> tuple[str, str]:
+    """Return the backend that a name means on a device, and why.
+
+    Raises:
+        UserError: the one that is named does not work there.
+    """
+    if name != "auto":
+        if reason := _unfit(name, device):
+            raise UserError(f"hash_grid: backend {name!r} does not work here: {reason}; use backend = 'auto' or 'torch'")
+        return name, "as asked for"
+    if device.type == "cpu":
+        return "cpu", "the device is a CPU"
+    if reason := _unfit("tinycudann", device):
+        return "torch", f"tinycudann does not work here: {reason}"
+    return "tinycudann", "it is installed"
+
+
+def load(name: str) -> Backend:
+    """Return a backend that was chosen; its module is imported only now."""
+    return cast(Backend, importlib.import_module(f"{__name__}.{_MODULES[name]}"))
+
+
+def _unfit(name: str, device: torch.device) -> str | None:
+    if name == "cpu" and device.type != "cpu":
+        return f"it computes on a CPU and the run is on {device.type}"
+    if name != "tinycudann":
+        return None
+    if device.type != "cuda":
+        return f"it needs CUDA and the run is on {device.type}"
+    if importlib.util.find_spec("tinycudann") is None:
+        return "tinycudann is not installed: pip install git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch"
+    return None
