@@ -111,9 +111,13 @@ class Field(Module):
 
 
 class SdfField(Field):
-    """A signed (or unsigned) distance, negative inside, in units of the training space."""
+    """A signed (or unsigned) distance, negative inside, in units of the training space.
+
+    `features` is the number of feature channels that it gives beside the distance.
+    """
 
     role = "sdf"
+    features: int = 0
 
     def forward(
         self,
