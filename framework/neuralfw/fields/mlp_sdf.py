@@ -41,6 +41,7 @@ class MlpSdf(SdfField):
         self.encoder: Encoder = build.component(config.encoder)
         latent = build.scene.fields[config.latent].dim if config.latent else 0
         self._timed = config.time is not None
+        self.features = config.features
         self.mlp = Mlp(
             self.encoder.out_dim + int(self._timed) + latent,
             1 + config.features,

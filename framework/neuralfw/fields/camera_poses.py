@@ -1,0 +1,70 @@
+"""Camera poses that are learnt beside the scene: one row for each photograph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..components import Build, Field, Quantities
+from ..geometry.rotation import matrix_of_quaternion, matrix_of_vector, quaternion_of_matrix
+from ..metrics.cameras import disturbed
+from .appearance_config import CameraPosesConfig
+
+
+class CameraPoses(Field):
+    """Rotation and centre of each camera (Yariv et al. 2020, arXiv 2003.09852, §3.1); a step moves only what it saw.
+
+    In form `absolute` the parameters are `quaternions` (v, 4), camera to world, and `centers` (v, 3); in form
+    `increment` they are `rotations` (v, 3), rotation vectors in radians, and `shifts` (v, 3) on top of the start.
+    """
+
+    role = "cameras"
+    start: Float[Tensor, "v 4 4"]
+
+    def __init__(self, config: CameraPosesConfig, build: Build) -> None:
+        super().__init__(config, build)
+        data = build.scene.data.get(config.data)
+        poses = np.eye(4)[None] if data is None else np.stack([c.world_to_camera for c in data.cameras])  # type: ignore[attr-defined]
+        if config.rotation_noise or config.center_noise:
+            seed = int(torch.randint(2**62, (), generator=build.generator))
+            random = np.random.default_rng(seed)
+            poses = disturbed(poses, config.rotation_noise, config.center_noise, random)
+        start = torch.from_numpy(poses).to(torch.get_default_dtype())
+        self._absolute = config.form == "absolute"
+        if self._absolute:
+            turned = torch.from_numpy(poses[:, :3, :3]).transpose(1, 2)
+            centers = -(turned @ torch.from_numpy(poses[:, :3, 3:]))[..., 0]
+            self.quaternions = nn.Parameter(quaternion_of_matrix(turned).to(start.dtype))
+            self.centers = nn.Parameter(centers.to(start.dtype))
+        else:
+            self.register_buffer("start", start)
+            self.rotations = nn.Parameter(torch.zeros(len(poses), 3))
+            self.shifts = nn.Parameter(torch.zeros(len(poses), 3))
+
+    def forward(self, view: Int[Tensor, " n"]) -> Float[Tensor, "n 4 4"]:
+        """Return the poses of views, world to camera; gradients reach only the rows of these."""
+        views, place = view.unique(return_inverse=True)
+        if self._absolute:
+            turned = matrix_of_quaternion(_rows(self.quaternions, views))
+            center = _rows(self.centers, views)
+        else:
+            start = self.start[views]
+            turned = start[:, :3, :3].transpose(1, 2) @ matrix_of_vector(_rows(self.rotations, views))
+            center = _rows(self.shifts, views) - (start[:, :3, :3].transpose(1, 2) @ start[:, :3, 3:])[..., 0]
+        rotation = turned.transpose(1, 2)
+        upper = torch.cat([rotation, -(rotation @ center[..., None])], dim=2)
+        last = upper.new_tensor([[[0.0, 0.0, 0.0, 1.0]]]).expand(len(views), 1, 4)
+        poses: Tensor = torch.cat([upper, last], dim=1)[place]
+        return poses
+
+    def evaluate(self, inputs: Mapping[str, Tensor], want: frozenset[str]) -> Quantities:
+        return {"world_to_camera": self(inputs["view"])}
+
+
+def _rows(table: nn.Parameter, index: Int[Tensor, " n"]) -> Float[Tensor, "n k"]:
+    return functional.embedding(index, table, sparse=True)
