@@ -13,10 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .data.images_config import ImagesConfig
 from .errors import UserError
 from .fields.config import LatentsConfig
 from .geometry import Frame, Mesh, write_mesh
 from .picture import save_picture
+from .recipe.model import FrameTable
+from .rendering import Pictures
 from .rundir import RunFolder
 from .scene import Scene, SceneView
 from .session import Checked, check, choose_device
@@ -25,7 +28,8 @@ from .training.checkpoint import Store
 from .training.state import load_weights
 
 if TYPE_CHECKING:
-    from .components import Field, Mesher
+    from .components import Data, Field, Mesher
+    from .geometry import Camera
 
 
 class Run:
@@ -41,6 +45,7 @@ class Run:
         self._checked = checked or check(self.folder.recipe)
         self.recipe = self._checked.recipe
         self._device, self._which = choose_device(device), which
+        self._meshes: dict[tuple[float | None, int | None, str | None], Mesh] = {}
 
     @cached_property
     def frame(self) -> Frame:
@@ -49,9 +54,10 @@ class Run:
 
     @cached_property
     def scene(self) -> Scene:
-        """The trained scene, without its data."""
+        """The trained scene, without its data; what is opened of these takes the run's frame."""
         facts = self.folder.read_json(self.folder.scene)
-        scene = Scene(self.recipe, self._checked.registry, torch.device(self._device))
+        framed = self.recipe.model_copy(update={"frame": FrameTable(fit="file", path=self.folder.frame)})
+        scene = Scene(framed, self._checked.registry, torch.device(self._device))
         scene.bounds = torch.tensor(facts["bounds"])
         scene.build(with_data=False, frame=self.frame)
         checkpoint, _ = Store(self.folder.checkpoints).load(self._which)
@@ -63,6 +69,44 @@ class Run:
     def view(self) -> SceneView:
         """The scene with the field that the recipe calls by its role."""
         return self.scene.view()
+
+    def data(self, name: str) -> Data:
+        """Return a data table of the recipe, opened on first use, in the run's frame.
+
+        Raises:
+            UserError: the recipe has no such table, or its source cannot be read.
+        """
+        if name not in self.recipe.data:
+            close = nearest(name, [*self.recipe.data])
+            raise UserError(f"this run has no data {name!r}; closest: {', '.join(close or self.recipe.data)}")
+        return self.scene.open_data(name)
+
+    @cached_property
+    def held_out(self) -> str | None:
+        """The first data table of photographs that holds some out, as its set test."""
+        for name, spec in self.recipe.data.items():
+            if isinstance(spec.config, ImagesConfig) and "test" in spec.config.sets() and self.data(name).holds("test"):
+                return name
+        return None
+
+    @cached_property
+    def pictures(self) -> Pictures | None:
+        """What renders images as the recipe's last pass over photographs does; None where no pass renders colours."""
+        return Pictures.of(self.scene, self.recipe, self._checked.plan)
+
+    def render(
+        self, camera: Camera, *, background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    ) -> dict[str, Float[np.ndarray, "h w *c"]]:
+        """Return what a camera of the user's world sees: rgb (h, w, 3), and alpha, depth and normal where there are.
+
+        Depth is in world units along the optical axis, normals in world axes.
+
+        Raises:
+            UserError: no pass of the recipe renders colours.
+        """
+        if self.pictures is None:
+            raise UserError("this run cannot render: no pass of its recipe gives rgb of posed photographs")
+        return self.pictures.render(camera, self.frame, background)
 
     @cached_property
     def shapes(self) -> list[str]:
@@ -138,9 +182,12 @@ class Run:
         """
         if self.recipe.export is None:
             raise UserError("the recipe has no [export] table, so no mesher")
-        mesher: Mesher = self.scene.make(self.recipe.export.mesher)
-        surface = mesher(self.view, resolution=resolution, inputs=self.inputs(t, shape))
-        return Mesh(self.frame_of(shape).to_world(surface.vertices), surface.faces)
+        key = (t, resolution, shape)
+        if key not in self._meshes:
+            mesher: Mesher = self.scene.make(self.recipe.export.mesher)
+            surface = mesher(self.view, resolution=resolution, inputs=self.inputs(t, shape))
+            self._meshes = {key: Mesh(self.frame_of(shape).to_world(surface.vertices), surface.faces)}
+        return self._meshes[key]
 
     def export(
         self, *, resolution: int | None = None, times: Sequence[float] = (), shape: str | None = None,
@@ -195,22 +242,33 @@ class Run:
     def eval(
         self, protocol: str = "neuralfw", *, reference: Path | None = None, shape: str | None = None
     ) -> dict[str, Any]:
-        """Compare the exported mesh with a reference by a named protocol; the figures also go to eval/.
+        """Compare with a reference by a named protocol; the figures also go to eval/.
+
+        Protocol "views" compares renderings and the mesh with the photographs held out, and leaves pictures of some in
+        images/; every other one compares the mesh with a reference.
 
         Raises:
             UserError: no reference is given or in the recipe, or no protocol of that name exists.
         """
+        if protocol == "views":
+            from .held_out import evaluate_held_out
+
+            result = evaluate_held_out(self)
+        else:
+            result = self._eval_surface(protocol, reference, shape)
+        name = protocol if shape is None else f"{protocol}_{_safe(shape)}"
+        self.folder.eval.mkdir(exist_ok=True)
+        (self.folder.eval / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        return result
+
+    def _eval_surface(self, protocol: str, reference: Path | None, shape: str | None) -> dict[str, Any]:
         from .geometry import read_mesh
         from .metrics import evaluate_surface
 
         truth = reference or self.recipe.evaluate.reference
         if truth is None:
             raise UserError("nothing to compare with: give --reference FILE, or set evaluate.reference in the recipe")
-        result = evaluate_surface(self.mesh(shape=shape), read_mesh(truth), protocol=protocol)
-        name = protocol if shape is None else f"{protocol}_{_safe(shape)}"
-        self.folder.eval.mkdir(exist_ok=True)
-        (self.folder.eval / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        return result
+        return evaluate_surface(self.mesh(shape=shape), read_mesh(truth), protocol=protocol)
 
 
 def _share(text: str) -> float:

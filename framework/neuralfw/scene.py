@@ -62,7 +62,7 @@ class Scene(nn.Module):
         self.frame = frame or self.frame
         framed, bounded = "", False
         for name in _in_order(self.recipe.data) if with_data else ():
-            data = self.data[name] = self.make(self.recipe.data[name])
+            data = self.open_data(name)
             if data.frame is not None:
                 if framed and data.frame != self.frame:
                     raise UserError(
@@ -78,6 +78,18 @@ class Scene(nn.Module):
         for name, spec in self.recipe.renderers.items():
             self.renderers[name] = self.make(spec)
         return self.to(self.device)
+
+    def open_data(self, name: str) -> Data:
+        """Return a data table by name, opened on first use with those that it reads.
+
+        Raises:
+            UserError: a source cannot be read.
+        """
+        if name not in self.data:
+            for other in _references(self.recipe.data[name]) & self.recipe.data.keys() - {name}:
+                self.open_data(other)
+            self.data[name] = self.make(self.recipe.data[name])
+        return self.data[name]
 
     def make(self, spec: Spec) -> Any:
         """Build a component."""

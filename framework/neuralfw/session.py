@@ -21,6 +21,7 @@ from .shipped import find_recipe, shipped_recipes
 if TYPE_CHECKING:
     import pluggy
 
+    from .components import Data
     from .rundir import RunFolder
     from .scene import Scene
     from .training.trainer import Trainer
@@ -167,6 +168,7 @@ class Session:
         self, checked: Checked, folder: RunFolder, device: str, say: Say, watchers: Sequence[object]
     ) -> None:
         self.checked, self.folder, self.device, self.say = checked, folder, device, say
+        self._data: dict[str, Data] = {}
         self.hooks: pluggy.PluginManager = hook_manager(checked.registry)
         for watcher in (*watchers, *([Pace(say)] if device == "cpu" else [])):
             self.hooks.register(watcher)
@@ -179,7 +181,9 @@ class Session:
 
         for note in (*self.checked.notes, *(f"{b.plugin}: {b.reason}" for b in self.checked.registry.broken)):
             self.say(note)
-        return Scene(self.checked.recipe, self.checked.registry, torch.device(self.device)).build()
+        scene = Scene(self.checked.recipe, self.checked.registry, torch.device(self.device)).build()
+        self._data = scene.data
+        return scene
 
     def trainer(self, scene: Scene, *, resumed: bool = False) -> Trainer:
         """Return the trainer of a scene, brought to the newest whole checkpoint if the run is resumed."""
@@ -227,6 +231,7 @@ class Session:
         from .run import Run
 
         run = Run(self.folder.root, self.checked)
+        run.scene.data.update(self._data)
         recipe = self.checked.recipe
         if recipe.export is not None:
             for path in run.export(say=self.say):
@@ -236,4 +241,6 @@ class Session:
                 self.say(f"{what}: {path}")
         if recipe.evaluate.reference is not None:
             run.eval(recipe.evaluate.protocol, reference=recipe.evaluate.reference)
+        if recipe.evaluate.views and run.held_out is not None:
+            run.eval("views")
         return self.folder.root

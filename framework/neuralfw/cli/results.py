@@ -28,7 +28,8 @@ def evaluate(
 ) -> None:
     """Compare a run's mesh with a reference.
 
-    The figures, each with unit and definition, also go to the run's eval/.
+    Protocol views compares renderings and the mesh with photographs held out. The figures, each with unit and
+    definition, also go to the run's eval/.
     """
     from ..run import Run
 
@@ -38,15 +39,18 @@ def evaluate(
 
 def figures(result: dict[str, Any]) -> list[str]:
     """Return the figures of an evaluation as lines, each with its unit and definition."""
-    samples = result["samples"]
-    lines = [
-        f"protocol {result['protocol']}: {result['summary']}",
-        f"{samples['prediction']:,} and {samples['reference']:,} samples, seed {result['seed']}, {result['length']}",
-        "",
-    ]
+    lines = [f"protocol {result['protocol']}: {result['summary']}", _basis(result), ""]
     metrics = result["metrics"].items()
     lines += wrapped([(n, f"{m['value']:.6g}", m["unit"], m["better"], m["definition"]) for n, m in metrics])
     return lines + wrapped([(name, f"omitted: {reason}") for name, reason in result["omitted"].items()])
+
+
+def _basis(result: dict[str, Any]) -> str:
+    """Return what the figures rest on."""
+    if "views" in result:
+        return f"{result['views']} views"
+    samples = result["samples"]
+    return f"{samples['prediction']:,} and {samples['reference']:,} samples, seed {result['seed']}, {result['length']}"
 
 
 @app.command()

@@ -57,10 +57,11 @@ class ExportTable(Table):
 
 
 class EvaluateTable(Table):
-    """[evaluate]: what the exported mesh is compared with when training ends."""
+    """[evaluate]: what the result is compared with when training ends."""
 
     reference: InputPath | None = Field(None, description="mesh or cloud taken as the truth, in world units")
-    protocol: str = Field("neuralfw", description="named protocol of the figures")
+    protocol: str = Field("neuralfw", description="named protocol of the figures of the mesh against the reference")
+    views: bool = Field(True, description="compare with the photographs held out, where the data have a set test")
 
 
 class Pass(Table):

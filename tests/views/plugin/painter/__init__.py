@@ -1,0 +1,1 @@
+"""A renderer of posed images that is right in closed form."""
