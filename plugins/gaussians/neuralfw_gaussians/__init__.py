@@ -1,0 +1,1 @@
+"""3D Gaussian splatting for neuralfw."""

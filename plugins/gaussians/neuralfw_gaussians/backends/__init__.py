@@ -1,0 +1,30 @@
+"""The backends of `splat`, by name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+from neuralfw.errors import UserError
+
+CPU, CUDA = ("cpu", "plain"), ("gsplat", "diff_gaussian_rasterization")
+NAMES = (*CUDA, *CPU)
+
+
+def module(name: str) -> ModuleType:
+    """Import the module of a backend; what it stands on is imported when it renders."""
+    return import_module(f"{__name__}.{'inria' if name == 'diff_gaussian_rasterization' else name}")
+
+
+def chosen(name: str, device: str) -> str:
+    """Return the backend that "auto", or a name, means for scenes on a device.
+
+    Raises:
+        UserError: a named one does not work here; the message says why.
+    """
+    if name != "auto":
+        if reason := module(name).unavailable():
+            raise UserError(f'splat with backend = "{name}": {reason}; backend = "auto" takes one that works')
+        return name
+    pool = CUDA if device.startswith("cuda") else ()
+    return next((b for b in pool if module(b).unavailable() is None), "cpu")

@@ -1,0 +1,58 @@
+"""Adapter to gsplat (Apache-2.0), on CUDA devices."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..contract import NEAR, Image, Settings, Splats, View
+
+
+def unavailable() -> str | None:
+    """Say why the backend does not work here, or None."""
+    if importlib.util.find_spec("gsplat") is None:
+        return "gsplat is not installed: pip install gsplat"
+    return None if torch.cuda.is_available() else "gsplat needs a CUDA device"
+
+
+def render(splats: Splats, view: View, settings: Settings, screen: Float[Tensor, "g 2"]) -> Image:
+    """Return the image; see `neuralfw_gaussians.contract`."""
+    from gsplat import rasterization, spherical_harmonics  # type: ignore[import-not-found]
+
+    pose = view.world_to_camera
+    center = -pose[:3, :3].T @ pose[:3, 3]
+    degree = round(splats.sh.shape[1] ** 0.5) - 1
+    colors = (spherical_harmonics(degree, splats.means - center, splats.sh) + 0.5).clamp_min(0.0)
+    values = colors if settings.features is None else torch.cat([colors, settings.features], dim=1)
+    fx, fy, cx, cy = view.intrinsics.tolist()
+    K = torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], device=pose.device)
+    image, alpha, meta = rasterization(
+        splats.means, splats.rotations, splats.scales, splats.opacities, values, pose[None], K[None], view.width,
+        view.height, near_plane=NEAR, packed=False, render_mode="RGB+D" if settings.depth else "RGB",
+        rasterize_mode="antialiased" if settings.antialiased else "classic", absgrad=settings.absolute,
+    )  # fmt: skip
+    if torch.is_grad_enabled() and meta["means2d"].requires_grad:
+        _fill(screen, meta["means2d"], view, settings)
+    count = values.shape[1]
+    return Image(
+        rgb=image[0, ..., :3],
+        alpha=alpha[0, ..., 0],
+        depth=image[0, ..., count] if settings.depth else None,
+        features=None if settings.features is None else image[0, ..., 3:count],
+        radii=meta["radii"][0].float().reshape(len(splats.means), -1).amax(dim=1),
+    )
+
+
+def _fill(screen: Float[Tensor, "g 2"], pixels: Tensor, view: View, settings: Settings) -> None:
+    """Let the backward add to `screen`; gsplat's has written the absolute sums when that of the pixels is called."""
+    half = torch.tensor([0.5 * view.width, 0.5 * view.height], device=pixels.device)
+
+    def add(gradient: Tensor) -> None:
+        screen[:, 0] += (gradient[0] * half).norm(dim=1)
+        if settings.absolute:
+            screen[:, 1] += (pixels.absgrad[0] * half).norm(dim=1)  # type: ignore[attr-defined]
+
+    pixels.register_hook(add)

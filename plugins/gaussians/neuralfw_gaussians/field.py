@@ -1,0 +1,184 @@
+"""The field of 3D Gaussians."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from neuralfw.components import Build, Field, Quantities
+from neuralfw.errors import UserError
+from neuralfw.geometry import Frame, read_point_cloud
+
+from .config import GaussiansConfig
+from .kernels.harmonics import Y0
+from .neighbors import mean_squared_distance
+from .ply import Stored, read_gaussians, write_gaussians
+from .rotations import product
+
+FLAT = 1e-4
+"""The third scale of a surfel, as a share of its smaller one."""
+
+
+class Gaussians(Field):
+    """Gaussians with colours as spherical harmonics (Kerbl et al. 2023, arXiv 2308.04079, §4).
+
+    Every parameter has one row for each Gaussian. At the start they are round, as large as the root mean square
+    distance to their three nearest neighbours, and show their points' colours from everywhere.
+    """
+
+    role = "gaussians"
+    exports = "gaussians"
+    reads = (".ply",)
+
+    def __init__(self, config: GaussiansConfig, build: Build) -> None:
+        super().__init__(config, build)
+        self._config = config
+        points, colors = self._start(config, build)
+        spread = mean_squared_distance(points).clamp_min(1e-7).sqrt() if len(points) else points[:, 0]
+        self._fill(
+            means=points,
+            log_scales=spread.log()[:, None].repeat(1, 3),
+            quaternions=torch.tensor([[1.0, 0.0, 0.0, 0.0]]).repeat(len(points), 1),
+            opacity_logits=torch.full((len(points),), math.log(config.opacity / (1.0 - config.opacity))),
+            sh=((colors - 0.5) / Y0)[:, None, :],
+        )
+
+    def _start(self, config: GaussiansConfig, build: Build) -> tuple[Float[Tensor, "g 3"], Float[Tensor, "g 3"]]:
+        """Return where Gaussians start and their colours; none where the scene is built without its data."""
+        images = build.scene.data.get(config.data)
+        if images is None:
+            return torch.zeros(0, 3), torch.zeros(0, 3)
+        if config.init == "random" or config.init == "file":
+            points = self._elsewhere(config, build)
+            return points, torch.rand(len(points), 3, generator=build.generator)
+        points, colors = images.points, images.point_colors  # type: ignore[attr-defined]
+        if not len(points):
+            raise UserError(f'{build.place}: data "{config.data}" has no points to start from: say init = "random"')
+        if len(points) > config.count:
+            chosen = torch.randperm(len(points), generator=build.generator)[: config.count].sort().values
+            points, colors = points[chosen], colors[chosen]
+        return points.float(), colors.float()
+
+    def _elsewhere(self, config: GaussiansConfig, build: Build) -> Float[Tensor, "g 3"]:
+        if config.file is None:
+            lower, upper = build.scene.bounds
+            return lower + (upper - lower) * torch.rand(config.count, 3, generator=build.generator)
+        cloud = read_point_cloud(config.file, samples=config.count)
+        chosen = torch.randperm(len(cloud), generator=build.generator)[: config.count].sort().values
+        return torch.from_numpy(build.scene.frame.to_training(cloud.points[chosen.numpy()])).float()
+
+    def _fill(
+        self,
+        means: Float[Tensor, "g 3"],
+        log_scales: Float[Tensor, "g 3"],
+        quaternions: Float[Tensor, "g 4"],
+        opacity_logits: Float[Tensor, " g"],
+        sh: Float[Tensor, "g k 3"],
+    ) -> None:
+        """Take over parameters; harmonics beyond those given are 0."""
+        rest = torch.zeros(len(means), (self._config.sh_degree + 1) ** 2 - 1, 3)
+        known = min(rest.shape[1], sh.shape[1] - 1)
+        rest[:, :known] = sh[:, 1 : known + 1]
+        self.means, self.log_scales = nn.Parameter(means), nn.Parameter(log_scales)
+        self.quaternions, self.opacity_logits = nn.Parameter(quaternions), nn.Parameter(opacity_logits)
+        self.sh_dc, self.sh_rest = nn.Parameter(sh[:, :1].contiguous()), nn.Parameter(rest)
+
+    # -- what it gives ---------------------------------------------------------------------------------------------
+
+    @property
+    def degree(self) -> int:
+        """The degree of the harmonics that count now."""
+        every, most = self._config.sh_every, self._config.sh_degree
+        return most if every == 0 else min(most, self._clock.run // every)
+
+    @property
+    def scales(self) -> Float[Tensor, "g 3"]:
+        """Standard deviations along the axes."""
+        scales = self.log_scales.exp()
+        if not self._config.surfels:
+            return scales
+        return torch.cat([scales[:, :2], FLAT * scales[:, :2].detach().amin(dim=1, keepdim=True)], dim=1)
+
+    def evaluate(self, inputs: Mapping[str, Tensor], want: frozenset[str]) -> Quantities:
+        outputs: Quantities = {}
+        if "gaussians/means" in want:
+            outputs["gaussians/means"] = self.means
+        if "gaussians/scales" in want:
+            outputs["gaussians/scales"] = self.scales
+        if "gaussians/rotations" in want:
+            outputs["gaussians/rotations"] = nn.functional.normalize(self.quaternions, dim=1)
+        if "gaussians/opacities" in want:
+            outputs["gaussians/opacities"] = self.opacity_logits.sigmoid()
+        if "gaussians/sh" in want:
+            count = (self.degree + 1) ** 2 - 1
+            outputs["gaussians/sh"] = torch.cat([self.sh_dc, self.sh_rest[:, :count]], dim=1)
+        return outputs
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def export(self, stem: Path, frame: Frame) -> list[Path]:
+        with torch.no_grad():
+            quaternions, sh = _turned(frame.rotation.T, self.quaternions, torch.cat([self.sh_dc, self.sh_rest], dim=1))
+            stored = Stored(
+                means=frame.to_world(self.means.double().cpu().numpy()).astype(np.float32),
+                log_scales=self.scales.log().cpu().numpy() - np.float32(math.log(frame.scale)),
+                quaternions=quaternions.cpu().numpy(),
+                opacity_logits=self.opacity_logits.cpu().numpy(),
+                sh=sh.cpu().numpy(),
+            )
+        path = stem.with_suffix(".ply")
+        write_gaussians(path, stored)
+        return [path]
+
+    def read(self, path: Path, frame: Frame) -> None:
+        stored = read_gaussians(path)
+        quaternions, sh = torch.from_numpy(stored.quaternions.copy()), torch.from_numpy(stored.sh.copy())
+        quaternions, sh = _turned(frame.rotation, quaternions, sh)
+        self._fill(
+            means=torch.from_numpy(frame.to_training(stored.means.astype(np.float64))).float(),
+            log_scales=torch.from_numpy(stored.log_scales.copy()) + math.log(frame.scale),
+            quaternions=quaternions,
+            opacity_logits=torch.from_numpy(stored.opacity_logits.copy()),
+            sh=sh,
+        )
+
+
+def _turned(
+    rotation: np.ndarray, quaternions: Float[Tensor, "g 4"], sh: Float[Tensor, "g k 3"]
+) -> tuple[Float[Tensor, "g 4"], Float[Tensor, "g k 3"]]:
+    """Return Gaussians' axes and harmonics after a rotation of space."""
+    if np.array_equal(rotation, np.eye(3)):
+        return quaternions, sh
+    turn = torch.from_numpy(rotation.copy())
+    turned = product(_quaternion(turn).to(quaternions), quaternions)
+    return turned, torch.einsum("kl,glc->gkc", _turned_harmonics(turn, sh.shape[1]).to(sh), sh)
+
+
+def _quaternion(rotation: Float[Tensor, "3 3"]) -> Float[Tensor, "4"]:
+    """Return the unit quaternion of a rotation, by its largest component (Shepperd 1978)."""
+    from scipy.spatial.transform import Rotation
+
+    x, y, z, w = Rotation.from_matrix(rotation.numpy()).as_quat()
+    return torch.tensor([w, x, y, z])
+
+
+def _turned_harmonics(rotation: Float[Tensor, "3 3"], count: int) -> Float[Tensor, "k k"]:
+    """Return the matrix that turns coefficients: f(d) becomes f(Rᵀd). Least squares on directions find it."""
+    from .kernels.harmonics import harmonics
+
+    generator = torch.Generator().manual_seed(0)
+    directions = nn.functional.normalize(torch.randn(256, 3, generator=generator, dtype=torch.float64), dim=1)
+
+    def basis(of: Float[Tensor, "n 3"]) -> Float[Tensor, "n k"]:
+        rows = np.empty((len(of), 16))
+        for row, d in zip(rows, of.tolist(), strict=True):
+            harmonics(count, *d, row)
+        return torch.from_numpy(rows[:, :count])
+
+    return torch.linalg.lstsq(basis(directions), basis(directions @ rotation.double())).solution

@@ -1,0 +1,1 @@
+"""Compiled CPU kernels: no compiler is needed, numba brings its own."""

@@ -1,0 +1,173 @@
+"""Compositing of projected Gaussians, front to back, and its gradient, in tiles of 16 × 16 pixels.
+
+A row of a tile is one vector. Nothing is shared between tiles but what is read: each meeting of a Gaussian and a tile
+has its own slot of gradient sums, which are added up Gaussian by Gaussian, so that the result does not depend on the
+number of threads.
+
+Of a Gaussian with mean m, conic Q = [[a, b], [b, c]] and opacity o a pixel p sees α = o exp(-½ (p-m)ᵀQ(p-m)), at most
+`ALPHA_MAX`; below `ALPHA_MIN` it sees nothing. With the transmittance T before it the weight is w = αT; a pixel ends
+before the Gaussian that would bring T below `T_MIN`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from types import SimpleNamespace
+
+import numpy as np
+from numba import float32, njit, prange
+
+from .binning import TILE
+from .vector import absolute, both, exp2, full, load, select, smaller, some, steps, store, total
+
+ALPHA_MAX, ALPHA_MIN, T_MIN = 0.99, 1.0 / 255.0, 1e-4
+SUMS = 8
+"""Gradient sums of a slot before those of its channels: of ln α, its moments in x, y, x², xy and y², and those of the
+absolute gradients in the mean's x and y, times log2(e)."""
+
+_LOG2_E = float32(np.log2(np.e))
+_FAINTEST = float32(np.log2(ALPHA_MIN))
+_ALPHA_MAX, _T_MIN = float32(ALPHA_MAX), float32(T_MIN)
+_PIXELS = TILE * TILE
+
+
+@njit(inline="always")
+def _power(dx, dy, a, b, c, peak):  # type: ignore[no-untyped-def]
+    """Return log2 α of a row of pixels; the conic is scaled by log2(e)/2."""
+    return full(peak) - (dx * dx * a + (dx * dy) * b + full(dy * dy * c))
+
+
+@cache
+def kernels(channels: int, with_absolute: bool) -> SimpleNamespace:
+    """Return `forward` and `backward`, compiled for a number of channels.
+
+    Args:
+        channels: values composited for each pixel.
+        with_absolute: also sum the absolute gradients of the pixels (AbsGS, arXiv 2404.10484).
+    """
+
+    @njit(parallel=True, cache=True)
+    def forward(splats, values, boxes, ids, starts, width, height, image, ends, lasts):  # type: ignore[no-untyped-def]
+        columns = (width + TILE - 1) // TILE
+        for tile in prange(len(starts) - 1):
+            first, end = starts[tile], starts[tile + 1]
+            x0, y0 = (tile % columns) * TILE, (tile // columns) * TILE
+            live, kept = np.ones(_PIXELS, np.float32), np.ones(_PIXELS, np.float32)
+            last = np.full(_PIXELS, -1.0, np.float32)
+            sums = np.zeros(channels * _PIXELS, np.float32)
+            lanes = steps() + float32(x0 + 0.5)
+            for k in range(first, end):
+                g = ids[k]
+                dx = lanes - splats[g, 0]
+                a, b, c, peak = splats[g, 2], splats[g, 3], splats[g, 4], splats[g, 5]
+                stopped = False
+                for row in range(max(boxes[g, 1] - y0, 0), min(boxes[g, 3] - y0, TILE)):
+                    dy = float32(y0 + row + 0.5) - splats[g, 1]
+                    power = _power(dx, dy, a, b, c, peak)
+                    at = row * TILE
+                    before = load(live, at)
+                    seen = both(power >= full(_FAINTEST), before > full(0.0))
+                    if not some(seen):
+                        continue
+                    alpha = smaller(exp2(power), full(_ALPHA_MAX))
+                    after = before * (full(1.0) - alpha)
+                    going = both(seen, after >= full(_T_MIN))
+                    weight = select(going, alpha * before, full(0.0))
+                    for channel in range(channels):
+                        place = channel * _PIXELS + at
+                        store(sums, place, load(sums, place) + weight * values[g, channel])
+                    store(kept, at, select(going, after, load(kept, at)))
+                    store(last, at, select(going, full(float32(k - first)), load(last, at)))
+                    rest = select(going, after, select(seen, full(0.0), before))
+                    store(live, at, rest)
+                    stopped = stopped or some(both(seen, after < full(_T_MIN)))
+                if stopped:
+                    alive = False
+                    for row in range(TILE):
+                        alive = alive or some(load(live, row * TILE) > full(0.0))
+                    if not alive:
+                        break
+            for row in range(min(TILE, height - y0)):
+                for column in range(min(TILE, width - x0)):
+                    pixel = row * TILE + column
+                    for channel in range(channels):
+                        image[y0 + row, x0 + column, channel] = sums[channel * _PIXELS + pixel]
+                    ends[y0 + row, x0 + column] = kept[pixel]
+                    lasts[y0 + row, x0 + column] = last[pixel]
+
+    @njit(parallel=True, cache=True)
+    def backward(  # type: ignore[no-untyped-def]
+        splats, values, boxes, ids, slots, starts, width, height, ends, lasts, d_image, d_alpha, out
+    ):
+        columns = (width + TILE - 1) // TILE
+        for tile in prange(len(starts) - 1):
+            first = starts[tile]
+            x0, y0 = (tile % columns) * TILE, (tile // columns) * TILE
+            after, behind = np.ones(_PIXELS, np.float32), np.zeros(_PIXELS, np.float32)
+            last = np.full(_PIXELS, -1.0, np.float32)
+            up, shares = np.zeros(channels * _PIXELS, np.float32), np.zeros(channels * TILE, np.float32)
+            furthest = -1
+            for row in range(min(TILE, height - y0)):
+                for column in range(min(TILE, width - x0)):
+                    pixel = row * TILE + column
+                    after[pixel], last[pixel] = ends[y0 + row, x0 + column], lasts[y0 + row, x0 + column]
+                    behind[pixel] = -d_alpha[y0 + row, x0 + column] * after[pixel]
+                    furthest = max(furthest, int(last[pixel]))
+                    for channel in range(channels):
+                        up[channel * _PIXELS + pixel] = d_image[y0 + row, x0 + column, channel]
+            lanes = steps() + float32(x0 + 0.5)
+            for k in range(starts[tile + 1] - 1, first + furthest, -1):
+                out[slots[k], :] = 0.0
+            for k in range(first + furthest, first - 1, -1):
+                g = ids[k]
+                dx = lanes - splats[g, 0]
+                a, b, c, peak = splats[g, 2], splats[g, 3], splats[g, 4], splats[g, 5]
+                s, sy, syy, spread_x, spread_y = full(0.0), full(0.0), full(0.0), full(0.0), full(0.0)
+                slot, touched = slots[k], False
+                out[slot, :] = 0.0
+                shares[:] = 0.0
+                for row in range(max(boxes[g, 1] - y0, 0), min(boxes[g, 3] - y0, TILE)):
+                    dy = float32(y0 + row + 0.5) - splats[g, 1]
+                    power = _power(dx, dy, a, b, c, peak)
+                    at = row * TILE
+                    seen = both(power >= full(_FAINTEST), load(last, at) >= full(float32(k - first)))
+                    if not some(seen):
+                        continue
+                    touched = True
+                    raw = exp2(power)
+                    alpha = select(seen, smaller(raw, full(_ALPHA_MAX)), full(0.0))
+                    inverse = full(1.0) / (full(1.0) - alpha)
+                    before = load(after, at) * inverse
+                    weight = alpha * before
+                    dot = full(0.0)
+                    for channel in range(channels):
+                        gradient = load(up, channel * _PIXELS + at)
+                        dot = dot + gradient * values[g, channel]
+                        place = channel * TILE
+                        store(shares, place, load(shares, place) + weight * gradient)
+                    hidden = load(behind, at)
+                    d_power = select(raw <= full(_ALPHA_MAX), alpha * (before * dot - hidden * inverse), full(0.0))
+                    store(behind, at, hidden + weight * dot)
+                    store(after, at, before)
+                    s, sy, syy = s + d_power, sy + d_power * dy, syy + d_power * (dy * dy)
+                    if with_absolute:
+                        spread_x = spread_x + absolute(d_power * (dx * (a + a) + full(b * dy)))
+                        spread_y = spread_y + absolute(d_power * (dx * b + full((c + c) * dy)))
+                if touched:
+                    out[slot, 0], out[slot, 1], out[slot, 2] = total(s), total(s * dx), total(sy)
+                    out[slot, 3], out[slot, 4], out[slot, 5] = total(s * dx * dx), total(sy * dx), total(syy)
+                    out[slot, 6], out[slot, 7] = total(spread_x), total(spread_y)
+                    for channel in range(channels):
+                        out[slot, SUMS + channel] = total(load(shares, channel * TILE))
+
+    return SimpleNamespace(forward=forward, backward=backward)
+
+
+@njit(parallel=True, cache=True)
+def add_up(slots, offsets, sums):  # type: ignore[no-untyped-def]
+    """Add the slots of each Gaussian, in the order of its tiles."""
+    for g in prange(len(offsets) - 1):
+        sums[g, :] = 0.0
+        for slot in range(offsets[g], offsets[g + 1]):
+            for k in range(sums.shape[1]):
+                sums[g, k] += slots[slot, k]

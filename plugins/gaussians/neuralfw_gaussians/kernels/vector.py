@@ -1,0 +1,224 @@
+"""Sixteen floats as one value inside numba kernels.
+
+Numba does not vectorise loops whose indices may be negative, so the kernels say what is one vector: LLVM makes one
+512-bit register of it, or two of 256 bits, or four of 128.
+
+Arithmetic works on two vectors, or on a vector and a float. A comparison gives a mask for `select` and `some`.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import float32, types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, overload, register_model
+
+LANES = 16
+
+
+class _Lanes(types.Type):
+    def __init__(self, element: str) -> None:
+        super().__init__(name=f"{element}x{LANES}")
+
+
+vector = _Lanes("float32")
+mask = _Lanes("bool")
+
+_FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_INTS = ir.VectorType(ir.IntType(32), LANES)
+_BITS = ir.VectorType(ir.IntType(1), LANES)
+
+
+@register_model(_Lanes)
+class _Model(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, typ: Any) -> None:
+        super().__init__(manager, typ, _FLOATS if typ == vector else _BITS)
+
+
+def _constant(values: Any) -> ir.Constant:
+    return ir.Constant(_FLOATS, [float(np.float32(v)) for v in values])
+
+
+@intrinsic
+def full(typing_context: Any, value: Any) -> Any:
+    """Return a vector with one value in every lane."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        single = context.cast(builder, args[0], signature.args[0], float32)
+        first = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), single, ir.Constant(ir.IntType(32), 0))
+        zeros = ir.Constant(_INTS, [0] * LANES)
+        return builder.shuffle_vector(first, ir.Constant(_FLOATS, ir.Undefined), zeros)
+
+    return vector(value), generate
+
+
+@intrinsic
+def steps(typing_context: Any) -> Any:
+    """Return the vector 0, 1, …, 15."""
+    return vector(), lambda context, builder, signature, args: _constant(range(LANES))
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), ir.PointerType(_FLOATS))
+
+
+@intrinsic
+def load(typing_context: Any, array: Any, index: Any) -> Any:
+    """Return the sixteen values of a flat float32 array from an index on; nothing is checked."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = builder.load(_pointer(context, builder, signature.args[0], *args))
+        value.align = 4
+        return value
+
+    return vector(array, types.intp), generate
+
+
+@intrinsic
+def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write a vector into a flat float32 array from an index on; nothing is checked."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[2], _pointer(context, builder, signature.args[0], *args[:2])).align = 4
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), generate
+
+
+def _arithmetic(name: str) -> Any:
+    @intrinsic
+    def apply(typing_context: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return getattr(builder, name)(*args, flags=("contract", "nsz", "arcp"))
+
+        return vector(vector, vector), generate
+
+    return apply
+
+
+def _comparison(sign: str) -> Any:
+    @intrinsic
+    def apply(typing_context: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.fcmp_ordered(sign, *args)
+
+        return mask(vector, vector), generate
+
+    return apply
+
+
+def _operator(function: Callable[..., Any], apply: Any) -> None:
+    """Let an operator take two vectors, or a vector and a number."""
+
+    @overload(function)
+    def chosen(a, b):  # type: ignore[no-untyped-def]  # numba compares the signatures
+        if a == vector and b == vector:
+            return lambda a, b: apply(a, b)
+        if a == vector and isinstance(b, types.Number):
+            return lambda a, b: apply(a, full(b))
+        if isinstance(a, types.Number) and b == vector:
+            return lambda a, b: apply(full(a), b)
+        return None
+
+
+for _function, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+    _operator(_function, _arithmetic(_name))
+_operator(operator.truediv, _arithmetic("fdiv"))
+for _function, _sign in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">=")):
+    _operator(_function, _comparison(_sign))
+
+
+@intrinsic
+def both(typing_context: Any, a: Any, b: Any) -> Any:
+    """Return the mask of the lanes in both masks."""
+    return mask(mask, mask), lambda context, builder, signature, args: builder.and_(*args)
+
+
+@intrinsic
+def some(typing_context: Any, lanes: Any) -> Any:
+    """Say whether any lane of a mask is set."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bits = builder.bitcast(args[0], ir.IntType(LANES))
+        return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(LANES), 0))
+
+    return types.boolean(mask), generate
+
+
+@intrinsic
+def select(typing_context: Any, lanes: Any, yes: Any, no: Any) -> Any:
+    """Return, lane by lane, `yes` where the mask is set and `no` elsewhere."""
+    return vector(mask, vector, vector), lambda context, builder, signature, args: builder.select(*args)
+
+
+def _call(builder: Any, name: str, result: ir.Type, *args: Any) -> Any:
+    function = ir.FunctionType(result, [a.type for a in args])
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, name), args)
+
+
+@intrinsic
+def total(typing_context: Any, value: Any) -> Any:
+    """Return the sum over the lanes, halves added to halves."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        part, width = args[0], LANES
+        while width > 1:
+            width //= 2
+            kind = ir.VectorType(ir.IntType(32), width)
+            low = builder.shuffle_vector(part, part, ir.Constant(kind, [*range(width)]))
+            high = builder.shuffle_vector(part, part, ir.Constant(kind, [*range(width, 2 * width)]))
+            part = builder.fadd(low, high)
+        return builder.extract_element(part, ir.Constant(ir.IntType(32), 0))
+
+    return float32(vector), generate
+
+
+def _exp2_coefficients() -> list[float]:
+    """Return a near-minimax polynomial of 2^x on [-1/2, 1/2], of degree 5, lowest power first: relative error 2e-7."""
+    nodes = 0.5 * np.cos(np.pi * (np.arange(64) + 0.5) / 64)
+    fit = np.polynomial.chebyshev.Chebyshev.fit(nodes, np.exp2(nodes), 5, domain=(-0.5, 0.5))
+    return [float(c) for c in fit.convert(kind=np.polynomial.Polynomial).coef]
+
+
+_EXP2 = _exp2_coefficients()
+
+
+@intrinsic
+def exp2(typing_context: Any, value: Any) -> Any:
+    """Return 2^x, for x from -126 to 126."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        whole = _call(builder, f"llvm.rint.v{LANES}f32", _FLOATS, args[0])
+        part = builder.fsub(args[0], whole)
+        result = _constant([_EXP2[-1]] * LANES)
+        for coefficient in reversed(_EXP2[:-1]):
+            product = builder.fmul(result, part, flags=("contract",))
+            result = builder.fadd(product, _constant([coefficient] * LANES), flags=("contract",))
+        exponent = builder.shl(builder.fptosi(whole, _INTS), ir.Constant(_INTS, [23] * LANES))
+        return builder.bitcast(builder.add(builder.bitcast(result, _INTS), exponent), _FLOATS)
+
+    return vector(vector), generate
+
+
+@intrinsic
+def absolute(typing_context: Any, value: Any) -> Any:
+    """Return |x|."""
+    return vector(vector), lambda context, builder, signature, args: _call(
+        builder, f"llvm.fabs.v{LANES}f32", _FLOATS, args[0]
+    )
+
+
+@intrinsic
+def smaller(typing_context: Any, a: Any, b: Any) -> Any:
+    """Return the smaller of two vectors, lane by lane."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", *args), *args)
+
+    return vector(vector, vector), generate
