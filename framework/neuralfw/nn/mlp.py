@@ -1,8 +1,8 @@
 """The multilayer perceptron behind the neural fields."""
 
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from jaxtyping import Float
@@ -100,6 +100,7 @@ class Mlp(nn.Module):
         self.in_dim, self.out_dim, self.dropout = in_dim, out_dim, dropout
         self.skip = frozenset(skip)
         self.kernel, self.precision = kernel, precision
+        self._held: list[Tensor] | None = None
         self.activation = Activation(activation, beta, omega)
         outs = [width - in_dim if k + 1 in self.skip else width for k in range(layers)] + [out_dim]
         ins = [in_dim] + [n + in_dim if k in self.skip else n for k, n in enumerate(outs[:-1], start=1)]
@@ -195,6 +196,8 @@ class Mlp(nn.Module):
         A layer before a skip layer is `in_dim` units narrower, and matrix products of odd sizes are slow: it is
         filled up to a multiple of 16 units, without weights in or out.
         """
+        if self._held is not None and not torch.is_grad_enabled():
+            return self._held
         weights, biases = [], []
         for k, linear in enumerate(self._linears()):
             weight, bias = linear.effective_weight(), linear.bias[:]
@@ -210,6 +213,20 @@ class Mlp(nn.Module):
 
     def _layers(self) -> list[Layer]:
         return plain.split(self._effective(), self.in_dim, self.skip)
+
+
+@contextmanager
+def held(module: nn.Module) -> Iterator[None]:
+    """Hold the parameters of a module's networks constant: evaluations without gradients share what is made of them."""
+    networks = [m for m in module.modules() if isinstance(m, Mlp)]
+    with torch.no_grad():
+        for network in networks:
+            network._held = network._effective()
+    try:
+        yield
+    finally:
+        for network in networks:
+            network._held = None
 
 
 def _check_choice(option: str, value: str, choices: Sequence[str]) -> None:

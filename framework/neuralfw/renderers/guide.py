@@ -1,0 +1,265 @@
+"""A search for the zero level set that a coarse grid of the distance guides: most of a ray needs no network.
+
+Where the grid bounds the distance away from zero there is no surface, and where it is smallest along a ray the least
+distance is near. So a ray is marched only through the places that may hold a surface, with the samples that
+`neuralfw.renderers.tracing.dense_search` would take there, and the result is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from .rays import Span
+from .trace_config import SphereTraceConfig
+from .tracing import EVALUATED_AT_ONCE, AlongRays, Trace, root
+
+_NEAR = 4.0
+"""Nodes closer to the surface than so many spacings say how fast the distance changes there."""
+
+_HALVINGS = 6
+"""How often the step is halved in search of a crossing between two places on the outside."""
+
+_OUTSIDE = 1e3
+
+
+@dataclass(frozen=True)
+class Guide:
+    """Signed distances at the nodes of a grid.
+
+    Attributes:
+        values: one for each node; nodes beyond the bounds hold a large number.
+        box: corners of the grid.
+        margin: the distance is nowhere smaller than the interpolated value less this.
+    """
+
+    values: Float[Tensor, "r r r"]
+    box: Float[Tensor, "2 3"]
+    margin: float
+
+    def __call__(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
+        """Return the interpolated values."""
+        scaled = 2.0 * (points - self.box[0]) / (self.box[1] - self.box[0]) - 1.0
+        found = functional.grid_sample(
+            self.values[None, None], scaled.flip(-1).reshape(1, -1, 1, 1, 3), padding_mode="border", align_corners=True
+        )
+        return found.reshape(points.shape[:-1])
+
+
+def grid_of(
+    sdf: Callable[[Tensor], Tensor], box: Float[Tensor, "2 3"], resolution: int, radius: float | None
+) -> Float[Tensor, "r r r"]:
+    """Return the distances at the nodes of a grid; those of a sphere about the origin alone, where there is one."""
+    axes = [torch.linspace(float(low), float(high), resolution) for low, high in box.t()]
+    nodes = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).to(box).reshape(-1, 3)
+    wanted = torch.ones(len(nodes), dtype=torch.bool, device=box.device)
+    if radius is not None:
+        wanted = nodes.norm(dim=1) <= radius + float(_spacing(box, resolution).norm())
+    values = torch.full_like(nodes[:, 0], _OUTSIDE)
+    values[wanted] = torch.cat([sdf(part) for part in nodes[wanted].split(EVALUATED_AT_ONCE)])
+    return values.reshape(resolution, resolution, resolution)
+
+
+def bounding(values: Float[Tensor, "r r r"], box: Float[Tensor, "2 3"]) -> float:
+    """Return how far below the interpolated values the distance may lie: half a cell's diagonal times the slope.
+
+    The slope is the largest between neighbouring nodes near the surface.
+    """
+    spacing = _spacing(box, len(values))
+    near = near_surface(values, box)
+    slope = 0.0
+    for axis in range(3):
+        count = len(values) - 1
+        low, high = values.narrow(axis, 0, count), values.narrow(axis, 1, count)
+        counts = near.narrow(axis, 0, count) & (high < _OUTSIDE)
+        steepest = torch.where(counts, (high - low).abs(), torch.zeros_like(low)).max() / spacing[axis]
+        slope = max(slope, float(steepest))
+    return 0.5 * slope * float(spacing.norm())
+
+
+def near_surface(values: Float[Tensor, "r r r"], box: Float[Tensor, "2 3"]) -> Bool[Tensor, "r r r"]:
+    """Mark the nodes that lie within a few spacings of the surface."""
+    return values.abs() < _NEAR * float(_spacing(box, len(values)).max())
+
+
+def _spacing(box: Float[Tensor, "2 3"], resolution: int) -> Float[Tensor, "3"]:
+    return (box[1] - box[0]) / (resolution - 1)
+
+
+def guided_search(
+    f: AlongRays, span: Span, guide: Guide, options: SphereTraceConfig, foreground: Bool[Tensor, " n"] | None
+) -> Trace:
+    """Find intersections and least distances; arguments and result are those of `dense_search`."""
+    t = torch.zeros_like(span.near)
+    hit = torch.zeros_like(span.valid)
+    if foreground is not None:
+        t = torch.where(span.valid, t, -(f.rays.origins * f.rays.directions).sum(dim=1))
+    index = span.valid.nonzero()[:, 0]
+    if len(index) == 0:
+        return Trace(t, hit)
+    march = _March(f, span, guide, options, index)
+    march.run()
+    march.look_between()
+    hit[index], t[index] = march.found, march.intersections()
+    if foreground is not None:
+        rows = (~(march.found & foreground[index])).nonzero()[:, 0]
+        if len(rows):
+            t[index[rows]] = march.least(rows, t[index[rows]])
+    return Trace(t, hit)
+
+
+class _March:
+    """The rays that meet the bounds, each with equidistant places, and where it stands.
+
+    Attributes:
+        found: whether a crossing lies between `low`, where the distance is positive, and `high`.
+    """
+
+    def __init__(
+        self, f: AlongRays, span: Span, guide: Guide, options: SphereTraceConfig, index: Int[Tensor, " m"]
+    ) -> None:
+        self._f, self._options, self._index = f, options, index
+        near, far = span.near[index], span.far[index]
+        self._spacing = (far - near) / (options.samples - 1)
+        steps = torch.arange(options.samples, dtype=near.dtype, device=near.device)
+        self._near, self._far = near, far
+        self._at = near[:, None] + steps * self._spacing[:, None]
+        origins, directions = f.rays.origins[index], f.rays.directions[index]
+        self._guess = guide(origins[:, None] + self._at[..., None] * directions[:, None])
+        self._close = self._guess <= guide.margin
+        self._cell = float(_spacing(guide.box, len(guide.values)).max())
+        self.found = torch.zeros_like(index, dtype=torch.bool)
+        self.low, self.f_low = near.clone(), torch.full_like(near, _OUTSIDE)
+        self.high, self.f_high = near.clone(), torch.zeros_like(near)
+        self._least, self._least_at = torch.full_like(near, _OUTSIDE), near.clone()
+
+    def run(self) -> None:
+        """March all rays until they cross, leave what may hold a surface, or took their steps; sample the last."""
+        ahead = self._next_close()
+        rows = (ahead[:, 0] < self._options.samples).nonzero()[:, 0]
+        t = self._enter(rows, ahead[rows, 0])
+        for _ in range(self._options.iterations):
+            if len(rows) == 0:
+                return
+            value = self._f(self._index[rows], t)
+            self._note(rows, t, value)
+            goes_on = value > 0.0
+            rows, t, value = rows[goes_on], t[goes_on], value[goes_on]
+            self.low[rows], self.f_low[rows] = t, value
+            rows, t = self._onward(rows, t + torch.maximum(value, self._spacing[rows]), ahead)
+        self._sample(rows)
+
+    def _next_close(self) -> Int[Tensor, "m places"]:
+        """Return, for each place and the one after the last, the first from there on that may hold a surface."""
+        count = self._options.samples
+        marked = torch.where(self._close, torch.arange(count, device=self._close.device), count)
+        first = marked.flip(1).cummin(dim=1).values.flip(1)
+        return functional.pad(first, (0, 1), value=count)
+
+    def _enter(self, rows: Int[Tensor, " k"], place: Int[Tensor, " k"]) -> Float[Tensor, " k"]:
+        """Put rays to a place that may hold a surface, coming from the one before, which does not."""
+        before = (place - 1).clamp_min(0)
+        self.low[rows], self.f_low[rows] = self._at[rows, before], self._guess[rows, before]
+        return self._at[rows, place]
+
+    def _onward(
+        self, rows: Int[Tensor, " k"], t: Float[Tensor, " k"], ahead: Int[Tensor, "m places"]
+    ) -> tuple[Int[Tensor, " l"], Float[Tensor, " l"]]:
+        """Return which rays go on, and from where: past what holds no surface; none leaves its bounds."""
+        count = self._options.samples
+        place = ((t - self._near[rows]) / self._spacing[rows]).ceil().long().clamp(1, count)
+        stays = self._close[rows, place - 1] & (t <= self._far[rows])
+        target = ahead[rows, place]
+        jumps = ~stays & (target < count)
+        t = t.clone()
+        t[jumps] = self._enter(rows[jumps], target[jumps])
+        goes_on = stays | jumps
+        return rows[goes_on], t[goes_on]
+
+    def _note(self, rows: Int[Tensor, " k"], t: Float[Tensor, " k"], value: Float[Tensor, " k"]) -> None:
+        """Keep what an evaluation says: a crossing behind, a new least distance."""
+        inside, smaller = value <= 0.0, value < self._least[rows]
+        crossed, least = rows[inside], rows[smaller]
+        self.found[crossed] = True
+        self.high[crossed], self.f_high[crossed] = t[inside], value[inside]
+        self._least[least], self._least_at[least] = value[smaller], t[smaller]
+
+    def _sample(self, rows: Int[Tensor, " k"]) -> None:
+        """Evaluate at once all that may hold a surface ahead of rays."""
+        wanted = self._close[rows] & (self._at[rows] > self.low[rows, None])
+        ray, place = wanted.nonzero(as_tuple=True)
+        values = torch.where(self._close[rows], torch.full_like(self._at[rows], _OUTSIDE), self._guess[rows])
+        values[ray, place] = self._f(self._index[rows[ray]], self._at[rows[ray], place])
+        inside = wanted & (values <= 0.0)
+        first, least = inside.int().argmax(dim=1), torch.where(wanted, values, _OUTSIDE).argmin(dim=1)
+        line = torch.arange(len(rows), device=rows.device)
+        self._note(rows, self._at[rows, least], torch.where(wanted, values, _OUTSIDE)[line, least])
+        crosses = inside.any(dim=1).nonzero()[:, 0]
+        chosen, place = rows[crosses], first[crosses]
+        before = (place - 1).clamp_min(0)
+        later = (self._at[chosen, before] > self.low[chosen]) & (place > 0)
+        self.low[chosen] = torch.where(later, self._at[chosen, before], self.low[chosen])
+        self.f_low[chosen] = torch.where(later, values[crosses, before], self.f_low[chosen])
+        self.high[chosen], self.f_high[chosen] = self._at[chosen, place], values[crosses, place]
+
+    def look_between(self) -> None:
+        """Find the crossings of rays that only graze the surface, between two places on their sides of it."""
+        rows = (~self.found & (self._least < 0.5 * self._spacing)).nonzero()[:, 0]
+        middle, step = self._least_at[rows].clone(), self._spacing[rows]
+        for _ in range(_HALVINGS):
+            if len(rows) == 0:
+                return
+            step = 0.5 * step
+            sides = torch.stack([(middle - step).clamp_min(0.0), middle + step], dim=1)
+            values = self._f(self._index[rows], sides)
+            before = self._least[rows]
+            value, side = values.min(dim=1)
+            t = sides.gather(1, side[:, None])[:, 0]
+            self._note(rows, t, value)
+            inside = (value <= 0.0).nonzero()[:, 0]
+            met = rows[inside]
+            behind = 2.0 * step[inside] * (side[inside] == 0)
+            self.low[met], self.f_low[met] = middle[inside] - behind, before[inside]
+            goes_on = ((value > 0.0) & (torch.minimum(value, before) < 0.5 * step)).nonzero()[:, 0]
+            rows, step = rows[goes_on], step[goes_on]
+            middle = self._least_at[rows]
+        met = (~self.found & (self._least <= self._options.threshold)).nonzero()[:, 0]
+        self.found[met], self.high[met], self.f_high[met] = True, self._least_at[met], self._least[met]
+
+    def _refined(
+        self, rows: Int[Tensor, " k"], t: Float[Tensor, " k"], step: Float[Tensor, " k"], f_low: Float[Tensor, " k"]
+    ) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"]]:
+        """Return the place of least distance among t, t ± step and the vertex of the parabola through them."""
+        index = self._index[rows]
+        pair = self._f(index, torch.stack([t, t + step], dim=1))
+        middle, high = pair.unbind(1)
+        bend = (f_low - 2.0 * middle + high).clamp_min(1e-12)
+        vertex = t + (0.5 * step * (f_low - high) / bend).clamp(-step, step)
+        values = torch.stack([f_low, middle, high, self._f(index, vertex)], dim=1)
+        least, which = values.min(dim=1)
+        return torch.stack([t - step, t, t + step, vertex], dim=1).gather(1, which[:, None])[:, 0], least
+
+    def intersections(self) -> Float[Tensor, " m"]:
+        """Return where the rays meet the surface; where a ray does not, where it came nearest so far."""
+        t = torch.where(self.found, self.high, self._least_at)
+        rows = (self.found & (self.low < self.high) & (self.f_high < 0.0) & (self.f_low > 0.0)).nonzero()[:, 0]
+        if len(rows):
+            ends = (v[rows] for v in (self.low, self.f_low, self.high, self.f_high))
+            t[rows] = root(self._f, self._index[rows], *ends, self._options)
+        return t
+
+    def least(self, rows: Int[Tensor, " k"], met: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
+        """Return where the distance is least along rays, behind the surface on those that meet it."""
+        begin = torch.where(self.found[rows], met, self._near[rows])
+        ahead = torch.where(self._at[rows] >= begin[:, None], self._guess[rows], _OUTSIDE)
+        t = self._at[rows].gather(1, ahead.argmin(dim=1)[:, None])[:, 0].clamp_min(0.0)
+        step = torch.full_like(t, self._cell)
+        f_low = self._f(self._index[rows], t - step)
+        t, value = self._refined(rows, t, step, f_low)
+        earlier = ~self.found[rows] & (self._least[rows] < value)
+        return torch.where(earlier, self._least_at[rows], t)
