@@ -90,11 +90,13 @@ class Field(Module):
     """A function of the scene: SDF, velocity, colour, Gaussians, cameras, latent codes.
 
     `role` says which; `wiring().provides` of its options says what it gives and needs. `exports` names what `export`
-    writes, such as "gaussians": the folder of a run that it goes to.
+    writes, such as "gaussians": the folder of a run that it goes to. `reads` are the endings of files that `read`
+    takes as a start (".ply").
     """
 
     role: ClassVar[str]
     exports: ClassVar[str | None] = None
+    reads: ClassVar[tuple[str, ...]] = ()
 
     def evaluate(self, inputs: Mapping[str, Tensor], want: frozenset[str]) -> Quantities:
         """Return the wanted quantities at the inputs, all from one evaluation of the network."""
@@ -106,6 +108,14 @@ class Field(Module):
         Args:
             stem: path of the file to write, without its ending.
             frame: similarity from the world to the training space.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+    def read(self, path: Path, frame: Frame) -> None:
+        """Take the contents of a file in world units as the field's parameters, whatever their number of rows.
+
+        Raises:
+            UserError: the file is damaged or holds something else.
         """
         raise NotImplementedError(type(self).__name__)
 

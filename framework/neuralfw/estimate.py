@@ -166,7 +166,7 @@ def _peak_of_step(scene: Scene, stage: Stage, plan: StagePlan) -> int:
     return ledger.peak - kept
 
 
-class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Ledger(TorchDispatchMode):
     """Keeps count of the bytes that operations allocate and release."""
 
     def __init__(self) -> None:

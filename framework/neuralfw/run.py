@@ -18,7 +18,7 @@ from .errors import UserError
 from .fields.config import LatentsConfig
 from .geometry import Frame, Mesh, write_mesh
 from .picture import save_picture
-from .recipe.model import FrameTable
+from .recipe.model import ExportTable, FrameTable
 from .rendering import Pictures
 from .rundir import RunFolder
 from .scene import Scene, SceneView
@@ -82,12 +82,14 @@ class Run:
         return self.scene.open_data(name)
 
     @cached_property
+    def photographs(self) -> str | None:
+        """Name of the first data table of posed photographs."""
+        return next((name for name, spec in self.recipe.data.items() if isinstance(spec.config, ImagesConfig)), None)
+
+    @cached_property
     def held_out(self) -> str | None:
-        """The first data table of photographs that holds some out, as its set test."""
-        for name, spec in self.recipe.data.items():
-            if isinstance(spec.config, ImagesConfig) and "test" in spec.config.sets() and self.data(name).holds("test"):
-                return name
-        return None
+        """Name of the data table of photographs, if some of them are held out as its set test."""
+        return self.photographs if self.photographs and self.data(self.photographs).holds("test") else None
 
     @cached_property
     def pictures(self) -> Pictures | None:
@@ -168,7 +170,7 @@ class Run:
         fixed = self.inputs(t, shape)
         values = []
         with torch.no_grad():
-            for part in points.to(self.scene.device).split(chunk):  # type: ignore[no-untyped-call]
+            for part in points.to(self.scene.device).split(chunk):
                 rows = {q: v.expand(len(part), *v.shape[1:]) for q, v in fixed.items()}
                 values.append(self.view.evaluate({"points": part, **rows}, frozenset({"sdf"}))["sdf"].cpu())
         distances: Float[np.ndarray, " n"] = torch.cat(values).double().numpy() / frame.scale
@@ -186,8 +188,27 @@ class Run:
         if key not in self._meshes:
             mesher: Mesher = self.scene.make(self.recipe.export.mesher)
             surface = mesher(self.view, resolution=resolution, inputs=self.inputs(t, shape))
-            self._meshes = {key: Mesh(self.frame_of(shape).to_world(surface.vertices), surface.faces)}
+            mesh = Mesh(self.frame_of(shape).to_world(surface.vertices), surface.faces)
+            self._meshes = {key: self._tidied(mesh, self.recipe.export)}
         return self._meshes[key]
+
+    def _tidied(self, mesh: Mesh, table: ExportTable) -> Mesh:
+        if table.crop is None and table.keep == "all" and not table.cull:
+            return mesh
+        from .exporting import tidied
+
+        return tidied(mesh, table, self)
+
+    def _colored(self, mesh: Mesh, say: Callable[[str], None]) -> Mesh:
+        if self.recipe.export is None or not self.recipe.export.colors or self.photographs is None or not self.pictures:
+            return mesh
+        from .exporting import colored
+
+        try:
+            return colored(mesh, self)
+        except UserError as error:
+            say(f"the mesh has no colours: {error}")
+            return mesh
 
     def export(
         self, *, resolution: int | None = None, times: Sequence[float] = (), shape: str | None = None,
@@ -205,11 +226,12 @@ class Run:
         for name in chosen:
             for t in moments:
                 mesh = self.mesh(t, resolution, shape=name)
+                mesh = self._colored(mesh, say) if t is None else mesh
                 stem = "mesh" + (f"_{_safe(name)}" if name else "") + (f"_t{t:.3f}" if t is not None else "")
                 path = output if output and len(chosen) * len(moments) == 1 else None
                 path = path or (output or self.folder.meshes) / f"{stem}.{ending}"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_mesh(path, mesh.vertices, mesh.faces)
+                write_mesh(path, mesh.vertices, mesh.faces, colors=mesh.colors)
                 written.append(path)
                 if output is None:
                     picture = self.folder.images / f"{stem}.png"

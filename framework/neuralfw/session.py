@@ -71,7 +71,7 @@ def train(
         overrides: "key=value" texts, as after `--set`.
         out: the run directory, absent or empty; default: a new one under runs/.
         device: "auto", "cpu" or "cuda".
-        start_from: a run, or "run:field", whose fields and frame are taken over.
+        start_from: a run, or "run:field", whose fields and frame are taken over; or a file that a field reads.
         exclude: plugins to leave out.
         say: receives notes, a line each.
         watchers: objects with hook implementations, such as a progress bar.
@@ -82,12 +82,12 @@ def train(
     checked = check(path, overrides, exclude)  # before what loads torch: a fault is told at once
 
     from .rundir import RunFolder, environment
-    from .transfer import origin_of, take_over
+    from .transfer import Origin, origin_of, take_over
 
     chosen = choose_device(device)
     origin = None if start_from is None else origin_of(start_from)
     folder = RunFolder.new(checked.recipe.name, out)
-    if origin is not None and origin.frame is not None:
+    if isinstance(origin, Origin) and origin.frame is not None:
         origin.frame.save(folder.frame)
         table = FrameTable(fit="file", path=folder.frame.resolve())
         checked.recipe = checked.recipe.model_copy(update={"frame": table})
@@ -105,7 +105,9 @@ def train(
     session.describe(scene)
     for name in sorted(session.untrained(scene) - known):
         say(f"no stage trains {name}, so it stays as it was drawn at random: --from RUN:{name} would give it a start")
-    session.trainer(scene).fit()
+    trainer = session.trainer(scene)
+    trainer.surgery.edited |= {name for field in known for name in scene.parameters_of(field)}
+    trainer.fit()
     return session.finish()
 
 

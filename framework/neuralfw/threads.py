@@ -11,7 +11,7 @@ import torch
 def numba_threads() -> Iterator[int]:
     """Let numba use as many threads as torch does, where it can, and give their number; then put back what was set."""
     before = numba.get_num_threads()
-    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    most: int = numba.config.NUMBA_NUM_THREADS
     numba.set_num_threads(min(torch.get_num_threads(), most))
     try:
         yield numba.get_num_threads()

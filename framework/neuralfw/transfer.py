@@ -1,4 +1,5 @@
-"""Starts a scene from an earlier run: its fields' weights, its box and, where its shapes share one, its frame."""
+"""Starts a scene from what exists: fields of an earlier run, with its box and, where its shapes share one, its frame;
+or a file that a field reads, such as the Gaussians of another tool."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .components import Field
 from .errors import UserError
 from .geometry import Frame
 from .recipe.model import Recipe
@@ -56,13 +58,26 @@ class Origin:
         return frame if all(f == frame for f in own) else None
 
 
-def origin_of(text: str) -> Origin:
-    """Return the run that "RUN" or "RUN:field" means.
+@dataclass(frozen=True)
+class FileOrigin:
+    """A file, in world units, that a field starts from; the field that it is for, where that is said."""
+
+    path: Path
+    field: str | None
+    frame: None = None
+
+
+def origin_of(text: str) -> Origin | FileOrigin:
+    """Return the run that "RUN" or "RUN:field" means, or the file that "FILE" or "FILE:field" does.
 
     Raises:
         UserError: there is no run at that place, or it has no such field.
     """
     head, colon, field = text.rpartition(":")
+    if Path(text).is_file():
+        return FileOrigin(Path(text), None)
+    if colon and Path(head).is_file():
+        return FileOrigin(Path(head), field)
     if not colon or Path(text).is_dir():
         return Origin(RunFolder.existing(Path(text)), None)
     origin = Origin(RunFolder.existing(Path(head)), field)
@@ -72,14 +87,17 @@ def origin_of(text: str) -> Origin:
     return origin
 
 
-def take_over(scene: Scene, origin: Origin, say: Callable[[str], None] = lambda text: None) -> set[str]:
+def take_over(scene: Scene, origin: Origin | FileOrigin, say: Callable[[str], None] = lambda text: None) -> set[str]:
     """Load an earlier run's weights into a scene's fields, and widen its box to the run's; return those fields.
 
     A field takes the weights of the field of its name, where both play one role, or else of the only one of its role.
+    A file goes to the one field that reads its kind.
 
     Raises:
         UserError: no field fits, or a field of the same place has parameters of other names or sizes.
     """
+    if isinstance(origin, FileOrigin):
+        return _take_over_file(scene, origin, say)
     pairs = _pairs(_roles(scene.recipe), origin)
     if not pairs:
         have = ", ".join(f"{name} ({role})" for name, role in origin.roles.items())
@@ -90,6 +108,19 @@ def take_over(scene: Scene, origin: Origin, say: Callable[[str], None] = lambda 
     box = torch.tensor(origin.folder.read_json(origin.folder.scene)["bounds"])
     scene.bounds = torch.stack([torch.minimum(scene.bounds[0], box[0]), torch.maximum(scene.bounds[1], box[1])])
     return {*pairs}
+
+
+def _take_over_file(scene: Scene, origin: FileOrigin, say: Callable[[str], None]) -> set[str]:
+    ending = origin.path.suffix.lower()
+    fields: dict[str, Field] = dict(scene.fields.items())  # type: ignore[arg-type]
+    able = [name for name, field in fields.items() if ending in field.reads]
+    chosen = [name for name in able if origin.field in (None, name)]
+    if len(chosen) != 1:
+        readers = f"fields that read {ending}: {', '.join(able)}" if able else f"no field of this recipe reads {ending}"
+        raise UserError(f"--from {origin.path}: {readers}" + ("; name one: --from FILE:field" if chosen else ""))
+    fields[chosen[0]].read(origin.path, scene.frame)
+    say(f"{chosen[0]} starts as {origin.path}")
+    return {chosen[0]}
 
 
 def _roles(recipe: Recipe) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from typing import Any
@@ -12,7 +13,7 @@ from typer.core import TyperGroup
 from ..errors import UserError
 from ..version import __version__
 
-ORDER = ("run", "resume", "check", "list", "describe", "schema", "eval", "export", "doctor", "plugin")
+ORDER = ("run", "resume", "check", "list", "describe", "schema", "eval", "export", "data", "doctor", "plugin")
 """Verbs as `--help` shows them."""
 
 BUG = "This is a bug of neuralfw, not a mistake of yours: please report the lines above and the command."
@@ -93,6 +94,7 @@ def _root(
 
 def main() -> None:
     """Run the command line: exit status 0, 2 for a user's mistake, 1 for ours, 128 + signal when interrupted."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's and numba's threads take turns; none must spin
     try:
         app()
     except Exception:

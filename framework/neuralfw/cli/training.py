@@ -22,7 +22,8 @@ def run(
         Path | None, typer.Option("--out", metavar="DIR", help="The run directory, new or empty; default: under runs/.")
     ] = None,
     start_from: Annotated[
-        str | None, typer.Option("--from", metavar="RUN[:FIELD]", help="Start from the fields and frame of a run.")
+        str | None,
+        typer.Option("--from", metavar="RUN|FILE[:FIELD]", help="Start from a run's fields and frame, or from a file."),
     ] = None,
     device: o.Device = "auto",
     exclude: o.Excluded = None,

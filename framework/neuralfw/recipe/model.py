@@ -49,11 +49,22 @@ class ValidationTable(Table):
     patience: int | None = Field(None, ge=1, description="validations without a new best after which the stage ends")
 
 
+_Corner = tuple[float, float, float]
+
+
 class ExportTable(Table):
     """[export]: the mesh written when training ends."""
 
     mesher: Annotated[Spec, Slot("mesher", "marching_cubes")]
     format: Literal["ply", "obj", "glb", "stl"] = Field("ply", description="file format of the mesh")
+    crop: tuple[_Corner, _Corner] | None = Field(
+        None, description="lower and upper corner of the box that is kept, in world units"
+    )
+    cull: bool = Field(False, description="drop faces that no training photograph sees")
+    keep: Literal["all", "largest"] | Annotated[int, Field(ge=1)] = Field(
+        "all", description="connected parts that stay: all, the largest by area, or so many of the largest"
+    )
+    colors: bool = Field(True, description="colour the vertices as the scene renders, where it renders rgb")
 
 
 class EvaluateTable(Table):

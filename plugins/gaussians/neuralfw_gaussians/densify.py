@@ -226,4 +226,4 @@ class Mcmc(_OnGaussians):
         offset = drawn(field, everyone, ctx.generator("mcmc/noise")) - field.means
         rotations = axes(torch.nn.functional.normalize(field.quaternions, dim=1))
         along = torch.einsum("nji,nj->ni", rotations, offset) * field.scales
-        field.means += self._config.noise * rate * gate[:, None] * torch.einsum("nij,nj->ni", rotations, along)
+        field.means.add_(self._config.noise * rate * gate[:, None] * torch.einsum("nij,nj->ni", rotations, along))

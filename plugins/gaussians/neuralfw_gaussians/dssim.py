@@ -40,13 +40,15 @@ class Dssim(Loss):
 
 def similarity(a: Float[Tensor, "h w 3"], b: Float[Tensor, "h w 3"], share: Float[Tensor, "h w"]) -> Float[Tensor, ""]:
     """Return the sum over pixels and channels of share × SSIM, differentiable in a."""
-    value: Float[Tensor, ""] = _Similarity.apply(a, b, share) if a.device.type == "cpu" else plain(a, b, share)
+    if a.device.type != "cpu":
+        return plain(a, b, share)
+    value: Float[Tensor, ""] = _Similarity.apply(a, b, share)  # type: ignore[no-untyped-call]
     return value
 
 
 class _Similarity(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, share: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, a: Tensor, b: Tensor, share: Tensor) -> Tensor:
         planes = [np.ascontiguousarray(image.detach().float().permute(2, 0, 1).numpy()) for image in (a, b)]
         gradient = np.empty_like(planes[0])
         by_row = np.empty(planes[0].shape[0] * planes[0].shape[1], np.float32)
@@ -56,7 +58,7 @@ class _Similarity(torch.autograd.Function):
         return torch.tensor(by_row.sum(dtype=np.float64), dtype=a.dtype)
 
     @staticmethod
-    def backward(ctx: Any, d_value: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, d_value: Tensor) -> Any:
         return d_value * ctx.gradient, None, None
 
 
@@ -70,4 +72,5 @@ def plain(a: Float[Tensor, "h w 3"], b: Float[Tensor, "h w 3"], share: Float[Ten
     c1, c2 = 0.01**2, 0.03**2
     top = (2 * u * v + c1) * (2 * (xy - u * v) + c2)
     bottom = (u * u + v * v + c1) * (xx - u * u + yy - v * v + c2)
-    return (top / bottom * share).sum()
+    similar: Float[Tensor, ""] = (top / bottom * share).sum()
+    return similar

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from neuralfw.components import Build, Field, Quantities
+from neuralfw.data.images import Images
 from neuralfw.errors import UserError
 from neuralfw.geometry import Frame, read_point_cloud
 
@@ -54,10 +55,12 @@ class Gaussians(Field):
         images = build.scene.data.get(config.data)
         if images is None:
             return torch.zeros(0, 3), torch.zeros(0, 3)
-        if config.init == "random" or config.init == "file":
+        if config.init != "points":
             points = self._elsewhere(config, build)
             return points, torch.rand(len(points), 3, generator=build.generator)
-        points, colors = images.points, images.point_colors  # type: ignore[attr-defined]
+        if not isinstance(images, Images):
+            raise UserError(f'{build.place} needs posed photographs, but data "{config.data}" holds none')
+        points, colors = images.points, images.point_colors
         if not len(points):
             raise UserError(f'{build.place}: data "{config.data}" has no points to start from: say init = "random"')
         if len(points) > config.count:
@@ -68,7 +71,8 @@ class Gaussians(Field):
     def _elsewhere(self, config: GaussiansConfig, build: Build) -> Float[Tensor, "g 3"]:
         if config.file is None:
             lower, upper = build.scene.bounds
-            return lower + (upper - lower) * torch.rand(config.count, 3, generator=build.generator)
+            anywhere: Tensor = lower + (upper - lower) * torch.rand(config.count, 3, generator=build.generator)
+            return anywhere
         cloud = read_point_cloud(config.file, samples=config.count)
         chosen = torch.randperm(len(cloud), generator=build.generator)[: config.count].sort().values
         return torch.from_numpy(build.scene.frame.to_training(cloud.points[chosen.numpy()])).float()
@@ -181,4 +185,5 @@ def _turned_harmonics(rotation: Float[Tensor, "3 3"], count: int) -> Float[Tenso
             harmonics(count, *d, row)
         return torch.from_numpy(rows[:, :count])
 
-    return torch.linalg.lstsq(basis(directions), basis(directions @ rotation.double())).solution
+    turned: Tensor = torch.linalg.lstsq(basis(directions), basis(directions @ rotation.double())).solution
+    return turned

@@ -29,7 +29,7 @@ def render(splats: Splats, view: View, settings: Settings, screen: Float[Tensor,
     count = len(splats.means)
     features = splats.means.new_empty(count, 0) if settings.features is None else settings.features
     radii = torch.zeros(count)
-    image, alpha = _Rasterise.apply(
+    image, alpha = _Rasterise.apply(  # type: ignore[no-untyped-call]
         splats.means, splats.scales, splats.rotations, splats.opacities, splats.sh, features, view.world_to_camera,
         view, settings, radii, screen,
     )  # fmt: skip
@@ -72,7 +72,7 @@ class _Rasterise(torch.autograd.Function):
         return torch.from_numpy(image), 1.0 - torch.from_numpy(ends)
 
     @staticmethod
-    def backward(ctx: Any, d_image: Float[Tensor, "h w c"], d_alpha: Float[Tensor, "h w"]) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, d_image: Float[Tensor, "h w c"], d_alpha: Float[Tensor, "h w"]) -> Any:
         inputs, pose64, camera, center, projected, boxes, binned, ends, lasts, view, settings, screen = ctx.kept
         channels = d_image.shape[2]
         slots = _buffer("slots", len(binned.ids), SUMS + channels)

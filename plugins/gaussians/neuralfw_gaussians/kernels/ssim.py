@@ -7,6 +7,7 @@ separable: rows, then columns, over views of rows, which LLVM vectorises.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float32
 from numba import njit, prange
 
 RADIUS = 5
@@ -14,10 +15,11 @@ SIGMA = 1.5
 C1, C2 = np.float32(0.01**2), np.float32(0.03**2)
 
 
-def window() -> np.ndarray:  # type: ignore[type-arg]
+def window() -> Float32[np.ndarray, "11"]:
     """Return the filter's eleven weights, which sum to 1."""
     weights = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
-    return (weights / weights.sum()).astype(np.float32)
+    normalized: Float32[np.ndarray, "11"] = (weights / weights.sum()).astype(np.float32)
+    return normalized
 
 
 @njit(cache=True, fastmath={"contract", "nsz"})

@@ -35,7 +35,7 @@ _BITS = ir.VectorType(ir.IntType(1), LANES)
 
 
 @register_model(_Lanes)
-class _Model(models.PrimitiveModel):  # type: ignore[misc]
+class _Model(models.PrimitiveModel):
     def __init__(self, manager: Any, typ: Any) -> None:
         super().__init__(manager, typ, _FLOATS if typ == vector else _BITS)
 
