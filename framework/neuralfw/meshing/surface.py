@@ -4,11 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from neuralfw.errors import UserError
 from neuralfw.geometry import Mesh
+from neuralfw.geometry.cleaning import parts, select_faces
 
 from .grid import GridField
 
@@ -81,12 +80,8 @@ def largest_components(surface: Surface, count: int) -> Surface:
     """The `count` connected components of the largest area, without the others' vertices; order is kept."""
     if count < 1:
         raise UserError(f"components = {count} would leave no surface; keep at least 1.")
-    vertices, faces = surface.vertices, surface.faces
-    links = (np.ones(2 * len(faces), dtype=bool), (faces[:, :2].ravel(), faces[:, 1:].ravel()))
-    found, of_vertex = connected_components(coo_array(links, shape=(len(vertices),) * 2), directed=False)
-    areas = np.bincount(of_vertex[faces[:, 0]], Mesh(vertices, faces).face_areas, minlength=found)
-    ranked = np.argsort(-areas, kind="stable")
-    kept_vertices = np.isin(of_vertex, ranked[:count])
-    renumbered = np.cumsum(kept_vertices) - 1
-    stats = replace(surface.stats, components=int(found), components_kept=min(count, int(found)))
-    return Surface(vertices[kept_vertices], renumbered[faces[kept_vertices[faces[:, 0]]]], stats)
+    mesh = Mesh(surface.vertices, surface.faces)
+    of_face = parts(mesh)
+    found, kept = int(of_face.max(initial=-1)) + 1, select_faces(mesh, of_face < count)
+    stats = replace(surface.stats, components=found, components_kept=min(count, found))
+    return Surface(kept.vertices, kept.faces, stats)

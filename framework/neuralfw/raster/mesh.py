@@ -89,7 +89,7 @@ def visible_faces(mesh: Mesh, cameras: Iterable[Camera]) -> Bool[np.ndarray, "f"
     """Mark the faces that at least one camera sees.
 
     A face is seen where it is the front-most at a pixel's centre; or, as it may be smaller than a pixel, where its own
-    centre lies no deeper than the farthest of what the 3 × 3 pixels around it show.
+    centre lies no deeper than the farthest of what the 3 × 3 pixels around it show, or these show nothing.
     """
     seen, centers = np.zeros(len(mesh.faces), dtype=bool), mesh.triangles.mean(axis=1)
     for camera in cameras:
@@ -98,5 +98,6 @@ def visible_faces(mesh: Mesh, cameras: Iterable[Camera]) -> Bool[np.ndarray, "f"
         pixels, depth = camera.project(centers)
         inside = np.flatnonzero(camera.sees(pixels, depth) & ~seen)
         column, row = pixels[inside].astype(np.int64).T
-        seen[inside] = depth[inside] <= maximum_filter(fragments.depth, size=3)[row, column]
+        farthest = maximum_filter(np.where(fragments.hit, fragments.depth, 0.0), size=3)
+        seen[inside] = depth[inside] <= np.where(farthest > 0.0, farthest, np.inf)[row, column]
     return seen

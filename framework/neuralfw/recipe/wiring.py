@@ -30,6 +30,9 @@ def wire(recipe: m.Recipe, source: Source, registry: Registry) -> Plan:
     stages = wire_stages(supply, dict(enumerate(recipe.stages)))
     if recipe.export is not None:
         supply.check_export(recipe.export.mesher)
+        posed = (spec for spec in recipe.data.values() if "world_to_camera" in spec.config.wiring().provides)
+        if recipe.export.cull and next(posed, None) is None:
+            supply.fault(("export", "cull"), "there are no posed photographs that could see faces of the mesh")
     if supply.faults:
         raise RecipeError(supply.faults)
     return Plan(stages, [*dict.fromkeys(supply.warnings)])
