@@ -44,4 +44,5 @@ def matrix_of_vector(w: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3 3"]:
     zero = torch.zeros_like(w[:, 0])
     x, y, z = w.unbind(1)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).reshape(-1, 3, 3)
-    return torch.linalg.matrix_exp(cross)
+    rotation: Tensor = torch.linalg.matrix_exp(cross)
+    return rotation

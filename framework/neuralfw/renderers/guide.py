@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from .rays import Span
 from .trace_config import SphereTraceConfig
-from .tracing import EVALUATED_AT_ONCE, AlongRays, Trace, root
+from .tracing import EVALUATED_AT_ONCE, AlongRays, Bracket, Trace, root
 
 _NEAR = 4.0
 """Nodes closer to the surface than so many spacings say how fast the distance changes there."""
@@ -249,8 +249,8 @@ class _March:
         t = torch.where(self.found, self.high, self._least_at)
         rows = (self.found & (self.low < self.high) & (self.f_high < 0.0) & (self.f_low > 0.0)).nonzero()[:, 0]
         if len(rows):
-            ends = (v[rows] for v in (self.low, self.f_low, self.high, self.f_high))
-            t[rows] = root(self._f, self._index[rows], *ends, self._options)
+            ends = Bracket(*(v[rows] for v in (self.low, self.f_low, self.high, self.f_high)))
+            t[rows] = root(self._f, self._index[rows], ends, self._options)
         return t
 
     def least(self, rows: Int[Tensor, " k"], met: Float[Tensor, " k"]) -> Float[Tensor, " k"]:

@@ -51,6 +51,7 @@ class Rays:
 def rays_of(scene: SceneView, batch: Quantities) -> Rays:
     """Return the rays of a batch: its single pixels where it has `pixels`, else all of its images."""
     pose, intrinsics = _poses(scene, batch), batch["intrinsics"]
+    shape: tuple[int, ...]
     if "pixels" in batch:
         pixels, shape = batch["pixels"], (len(pose),)
     else:

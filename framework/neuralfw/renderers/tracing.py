@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -150,27 +151,34 @@ def _sampled(
     rows = (crossing & (first > 0)).nonzero()[:, 0]
     if len(rows):
         high = first[rows]
-        ends = (_chosen(v[rows], k) for k in (high - 1, high) for v in (at, values))
-        t[rows] = root(f, index[rows], *ends, options)
+        ends = Bracket(*(_chosen(v[rows], k) for k in (high - 1, high) for v in (at, values)))
+        t[rows] = root(f, index[rows], ends, options)
     return t, found
 
 
-def root(
-    f: AlongRays,
-    index: Int[Tensor, " m"],
-    low: Float[Tensor, " m"],
-    f_low: Float[Tensor, " m"],
-    high: Float[Tensor, " m"],
-    f_high: Float[Tensor, " m"],
-    options: SphereTraceConfig,
-) -> Float[Tensor, " m"]:
-    """Return where f crosses zero between `low`, where it is positive, and `high`, where it is not.
+class Bracket(NamedTuple):
+    """Two places of each ray, with the distance there: positive at `low`, not so at `high`, which is farther."""
+
+    low: Float[Tensor, " m"]
+    f_low: Float[Tensor, " m"]
+    high: Float[Tensor, " m"]
+    f_high: Float[Tensor, " m"]
+
+    def secant(self, rows: Int[Tensor, " k"] | slice = slice(None)) -> Float[Tensor, " k"]:
+        """Return where the straight line between the two ends crosses zero."""
+        low, f_low, high, f_high = (v[rows] for v in self)
+        return low + f_low / (f_low - f_high).clamp_min(1e-30) * (high - low)
+
+
+def root(f: AlongRays, index: Int[Tensor, " m"], bracket: Bracket, options: SphereTraceConfig) -> Float[Tensor, " m"]:
+    """Return where f crosses zero on rays `index`.
 
     Secants (regula falsi) that halve the value of an end which stays (the Illinois rule); a ray is done at a
     distance of a fiftieth of the threshold.
     """
-    low, f_low, high, f_high = (v.clone() for v in (low, f_low, high, f_high))
-    t = _secant(low, f_low, high, f_high)
+    ends = Bracket(*(v.clone() for v in bracket))
+    low, f_low, high, f_high = ends
+    t = ends.secant()
     stayed = torch.zeros_like(t)
     rows = torch.arange(len(t), device=t.device)
     for _ in range(options.secant_iterations):
@@ -187,12 +195,8 @@ def root(
         f_high[rows[(side > 0) & (before > 0)]] *= 0.5
         f_low[rows[(side < 0) & (before < 0)]] *= 0.5
         stayed[rows] = side
-        t[rows] = _secant(low[rows], f_low[rows], high[rows], f_high[rows])
+        t[rows] = ends.secant(rows)
     return t
-
-
-def _secant(low: Tensor, f_low: Tensor, high: Tensor, f_high: Tensor) -> Tensor:
-    return low + f_low / (f_low - f_high).clamp_min(1e-30) * (high - low)
 
 
 def _chosen(values: Float[Tensor, "m k"], column: Int[Tensor, " m"]) -> Float[Tensor, " m"]:

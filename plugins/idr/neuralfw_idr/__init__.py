@@ -1,0 +1,1 @@
+"""IDR: surface, appearance and cameras from masked photographs."""
