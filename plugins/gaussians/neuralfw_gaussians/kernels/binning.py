@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
@@ -43,7 +44,8 @@ def bins(depths: Float32[np.ndarray, " g"], boxes: Int32[np.ndarray, "g 4"], wid
 
 
 @njit(cache=True)
-def _sorted_by_depth(visible, depths):  # type: ignore[no-untyped-def]
+@no_type_check
+def _sorted_by_depth(visible, depths):
     """Return the visible Gaussians by depth: a stable radix sort, since positive floats sort as their bits do."""
     count = len(visible)
     keys, ids = depths[visible].view(np.uint32), visible.astype(np.int32)
@@ -66,7 +68,8 @@ def _sorted_by_depth(visible, depths):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _fill(order, boxes, columns, rows):  # type: ignore[no-untyped-def]
+@no_type_check
+def _fill(order, boxes, columns, rows):
     starts = np.zeros(columns * rows + 1, np.int64)
     offsets = np.zeros(len(boxes) + 1, np.int64)
     for g in order:

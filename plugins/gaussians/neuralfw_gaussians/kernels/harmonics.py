@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 from numba import njit
 
 Y0 = 0.28209479177387814
@@ -14,7 +16,8 @@ Y3 = (
 
 
 @njit(cache=True, inline="never")
-def harmonics(count, x, y, z, out):  # type: ignore[no-untyped-def]
+@no_type_check
+def harmonics(count, x, y, z, out):
     """Write the first `count` (1, 4, 9 or 16) harmonics of a direction."""
     out[0] = Y0
     if count > 1:
@@ -33,7 +36,8 @@ def harmonics(count, x, y, z, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="never")
-def harmonics_gradient(count, x, y, z, weights):  # type: ignore[no-untyped-def]
+@no_type_check
+def harmonics_gradient(count, x, y, z, weights):
     """Return Σ weights_l ∇Y_l, the harmonics taken as polynomials in x, y and z."""
     gx = gy = gz = 0.0
     if count > 1:

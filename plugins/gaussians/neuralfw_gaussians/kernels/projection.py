@@ -7,6 +7,7 @@ whose sums for the camera are added up in order, so that the result does not dep
 from __future__ import annotations
 
 import math
+from typing import no_type_check
 
 import numpy as np
 from numba import njit, prange
@@ -22,7 +23,8 @@ _SMALLEST_RATIO = 2.5e-5
 
 
 @njit(cache=True)
-def _rotation(w, x, y, z):  # type: ignore[no-untyped-def]
+@no_type_check
+def _rotation(w, x, y, z):
     """Return the rows of the rotation matrix of a unit quaternion."""
     return (
         1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - w * z), 2.0 * (x * z + w * y),
@@ -32,7 +34,8 @@ def _rotation(w, x, y, z):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _times(a, b):  # type: ignore[no-untyped-def]
+@no_type_check
+def _times(a, b):
     """Return the first two rows of the product of two 3 × 3 matrices, row by row."""
     return (
         a[0] * b[0] + a[1] * b[3] + a[2] * b[6],
@@ -45,7 +48,8 @@ def _times(a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _limits(camera, width, height):  # type: ignore[no-untyped-def]
+@no_type_check
+def _limits(camera, width, height):
     """Return the range of x/z and y/z beyond which the Jacobian is that of the border of a widened image."""
     fx, fy, cx, cy = camera
     beyond_x, beyond_y = _CLAMP * width / (2.0 * fx), _CLAMP * height / (2.0 * fy)
@@ -53,7 +57,8 @@ def _limits(camera, width, height):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _ewa(g, means, scales, rotations, pose, camera, limits):  # type: ignore[no-untyped-def]
+@no_type_check
+def _ewa(g, means, scales, rotations, pose, camera, limits):
     """Return what projects a Gaussian: centre in camera axes, clamped x and y, R, M = R diag(s), T = J W, T M."""
     mx, my, mz = means[g, 0], means[g, 1], means[g, 2]
     tx = pose[0, 0] * mx + pose[0, 1] * my + pose[0, 2] * mz + pose[0, 3]
@@ -75,7 +80,8 @@ def _ewa(g, means, scales, rotations, pose, camera, limits):  # type: ignore[no-
 
 
 @njit(cache=True)
-def _compensation(xx, xy, yy):  # type: ignore[no-untyped-def]
+@no_type_check
+def _compensation(xx, xy, yy):
     """Return the ratio of the determinants before and after the dilation, and the latter."""
     before = xx * yy - xy * xy
     after = (xx + DILATION) * (yy + DILATION) - xy * xy
@@ -83,7 +89,8 @@ def _compensation(xx, xy, yy):  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, cache=True)
-def project(  # type: ignore[no-untyped-def]
+@no_type_check
+def project(
     means, scales, rotations, opacities, sh, features, pose, camera, center, width, height, near, antialiased,
     with_depth, splats, values, boxes, depths, radii,
 ):  # fmt: skip
@@ -138,7 +145,8 @@ def project(  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, cache=True)
-def project_backward(  # type: ignore[no-untyped-def]
+@no_type_check
+def project_backward(
     means, scales, rotations, opacities, sh, pose, camera, center, width, height, antialiased, with_depth, boxes,
     values, sums, d_means, d_scales, d_rotations, d_opacities, d_sh, d_features, d_pose, screen,
 ):  # fmt: skip

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from functools import cache
 from types import SimpleNamespace
+from typing import no_type_check
 
 import numpy as np
 from numba import float32, njit, prange
@@ -32,7 +33,8 @@ _PIXELS = TILE * TILE
 
 
 @njit(inline="always")
-def _power(dx, dy, a, b, c, peak):  # type: ignore[no-untyped-def]
+@no_type_check
+def _power(dx, dy, a, b, c, peak):
     """Return log2 α of a row of pixels; the conic is scaled by log2(e)/2."""
     return full(peak) - (dx * dx * a + (dx * dy) * b + full(dy * dy * c))
 
@@ -47,7 +49,8 @@ def kernels(channels: int, with_absolute: bool) -> SimpleNamespace:
     """
 
     @njit(parallel=True, cache=True)
-    def forward(splats, values, boxes, ids, starts, width, height, image, ends, lasts):  # type: ignore[no-untyped-def]
+    @no_type_check
+    def forward(splats, values, boxes, ids, starts, width, height, image, ends, lasts):
         columns = (width + TILE - 1) // TILE
         for tile in prange(len(starts) - 1):
             first, end = starts[tile], starts[tile + 1]
@@ -96,9 +99,8 @@ def kernels(channels: int, with_absolute: bool) -> SimpleNamespace:
                     lasts[y0 + row, x0 + column] = last[pixel]
 
     @njit(parallel=True, cache=True)
-    def backward(  # type: ignore[no-untyped-def]
-        splats, values, boxes, ids, slots, starts, width, height, ends, lasts, d_image, d_alpha, out
-    ):
+    @no_type_check
+    def backward(splats, values, boxes, ids, slots, starts, width, height, ends, lasts, d_image, d_alpha, out):
         columns = (width + TILE - 1) // TILE
         for tile in prange(len(starts) - 1):
             first = starts[tile]
@@ -164,7 +166,8 @@ def kernels(channels: int, with_absolute: bool) -> SimpleNamespace:
 
 
 @njit(parallel=True, cache=True)
-def add_up(slots, offsets, sums):  # type: ignore[no-untyped-def]
+@no_type_check
+def add_up(slots, offsets, sums):
     """Add the slots of each Gaussian, in the order of its tiles."""
     for g in prange(len(offsets) - 1):
         sums[g, :] = 0.0

@@ -6,6 +6,8 @@ separable: rows, then columns, over views of rows, which LLVM vectorises.
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 import numpy as np
 from jaxtyping import Float32
 from numba import njit, prange
@@ -23,7 +25,8 @@ def window() -> Float32[np.ndarray, "11"]:
 
 
 @njit(cache=True, fastmath={"contract", "nsz"})
-def _along_row(row, weights, padded, out):  # type: ignore[no-untyped-def]
+@no_type_check
+def _along_row(row, weights, padded, out):
     """Filter a row into `out`; `padded` is room for the row with zeros at its ends."""
     width = len(row)
     padded[RADIUS : RADIUS + width] = row
@@ -36,7 +39,8 @@ def _along_row(row, weights, padded, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath={"contract", "nsz"})
-def _across_rows(rows, y, weights, out):  # type: ignore[no-untyped-def]
+@no_type_check
+def _across_rows(rows, y, weights, out):
     """Filter the columns of an image at row y."""
     for x in range(rows.shape[1]):
         out[x] = np.float32(0.0)
@@ -47,7 +51,8 @@ def _across_rows(rows, y, weights, out):  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, cache=True, fastmath={"contract", "nsz"})
-def ssim(a, b, weights, share, by_row, gradient):  # type: ignore[no-untyped-def]
+@no_type_check
+def ssim(a, b, weights, share, by_row, gradient):
     """Write the sums of `share` times the similarity, row by row, and their gradient in the image a.
 
     All images are (channels, height, width) float32; `share` (height, width) weighs the pixels.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 from llvmlite import ir
@@ -45,6 +45,7 @@ def _constant(values: Any) -> ir.Constant:
 
 
 @intrinsic
+@no_type_check
 def full(typing_context: Any, value: Any) -> Any:
     """Return a vector with one value in every lane."""
 
@@ -58,6 +59,7 @@ def full(typing_context: Any, value: Any) -> Any:
 
 
 @intrinsic
+@no_type_check
 def steps(typing_context: Any) -> Any:
     """Return the vector 0, 1, …, 15."""
     return vector(), lambda context, builder, signature, args: _constant(range(LANES))
@@ -69,6 +71,7 @@ def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any
 
 
 @intrinsic
+@no_type_check
 def load(typing_context: Any, array: Any, index: Any) -> Any:
     """Return the sixteen values of a flat float32 array from an index on; nothing is checked."""
 
@@ -81,6 +84,7 @@ def load(typing_context: Any, array: Any, index: Any) -> Any:
 
 
 @intrinsic
+@no_type_check
 def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
     """Write a vector into a flat float32 array from an index on; nothing is checked."""
 
@@ -93,6 +97,7 @@ def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
 
 def _arithmetic(name: str) -> Any:
     @intrinsic
+    @no_type_check
     def apply(typing_context: Any, a: Any, b: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return getattr(builder, name)(*args, flags=("contract", "nsz", "arcp"))
@@ -104,6 +109,7 @@ def _arithmetic(name: str) -> Any:
 
 def _comparison(sign: str) -> Any:
     @intrinsic
+    @no_type_check
     def apply(typing_context: Any, a: Any, b: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return builder.fcmp_ordered(sign, *args)
@@ -117,7 +123,8 @@ def _operator(function: Callable[..., Any], apply: Any) -> None:
     """Let an operator take two vectors, or a vector and a number."""
 
     @overload(function)
-    def chosen(a, b):  # type: ignore[no-untyped-def]  # numba compares the signatures
+    @no_type_check
+    def chosen(a, b):
         if a == vector and b == vector:
             return lambda a, b: apply(a, b)
         if a == vector and isinstance(b, types.Number):
@@ -135,12 +142,14 @@ for _function, _sign in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, 
 
 
 @intrinsic
+@no_type_check
 def both(typing_context: Any, a: Any, b: Any) -> Any:
     """Return the mask of the lanes in both masks."""
     return mask(mask, mask), lambda context, builder, signature, args: builder.and_(*args)
 
 
 @intrinsic
+@no_type_check
 def some(typing_context: Any, lanes: Any) -> Any:
     """Say whether any lane of a mask is set."""
 
@@ -152,6 +161,7 @@ def some(typing_context: Any, lanes: Any) -> Any:
 
 
 @intrinsic
+@no_type_check
 def select(typing_context: Any, lanes: Any, yes: Any, no: Any) -> Any:
     """Return, lane by lane, `yes` where the mask is set and `no` elsewhere."""
     return vector(mask, vector, vector), lambda context, builder, signature, args: builder.select(*args)
@@ -163,6 +173,7 @@ def _call(builder: Any, name: str, result: ir.Type, *args: Any) -> Any:
 
 
 @intrinsic
+@no_type_check
 def total(typing_context: Any, value: Any) -> Any:
     """Return the sum over the lanes, halves added to halves."""
 
@@ -190,6 +201,7 @@ _EXP2 = _exp2_coefficients()
 
 
 @intrinsic
+@no_type_check
 def exp2(typing_context: Any, value: Any) -> Any:
     """Return 2^x, for x from -126 to 126."""
 
@@ -207,6 +219,7 @@ def exp2(typing_context: Any, value: Any) -> Any:
 
 
 @intrinsic
+@no_type_check
 def absolute(typing_context: Any, value: Any) -> Any:
     """Return |x|."""
     return vector(vector), lambda context, builder, signature, args: _call(
@@ -215,6 +228,7 @@ def absolute(typing_context: Any, value: Any) -> Any:
 
 
 @intrinsic
+@no_type_check
 def smaller(typing_context: Any, a: Any, b: Any) -> Any:
     """Return the smaller of two vectors, lane by lane."""
 
