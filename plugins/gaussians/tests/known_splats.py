@@ -22,13 +22,17 @@ class World:
         self.bounds = torch.tensor([[-1.0] * 3, [1.0] * 3])
 
 
+def build(seed: int = 0) -> Build:
+    """Return what a component is built with, in that scene."""
+    world: Any = World()
+    generator = torch.Generator().manual_seed(seed)
+    return Build(world, Clock(), torch.device("cpu"), "fields.gaussians", None, lambda spec: None, generator)
+
+
 def gaussians(count: int = 40, degree: int = 3, seed: int = 0, **options: Any) -> Gaussians:
     """Return random Gaussians in the unit cube, all of whose harmonics count."""
-    clock = Clock()
-    generator = torch.Generator().manual_seed(seed)
-    world: Any = World()
-    build = Build(world, clock, torch.device("cpu"), "fields.gaussians", None, lambda spec: None, generator)
-    field = Gaussians(GaussiansConfig(sh_degree=degree, sh_every=0, **options), build)
+    given = build(seed)
+    field, generator = Gaussians(GaussiansConfig(sh_degree=degree, sh_every=0, **options), given), given.generator
     field._fill(
         means=torch.rand(count, 3, generator=generator) - 0.5,
         log_scales=torch.randn(count, 3, generator=generator) * 0.3 - 2.5,
