@@ -167,6 +167,10 @@ class Optimisers:
             rates.setdefault(group.entry, float(group.optimiser.param_groups[0]["lr"]))
         return rates
 
+    def learning_rate(self, name: str) -> float:
+        """Return the last learning rate of a parameter, by its full name; 0 where it does not move."""
+        return next((float(g.optimiser.param_groups[0]["lr"]) for g in self._groups if name in g.parameters), 0.0)
+
     # -- state ---------------------------------------------------------------------------------------------------
 
     def _keep(self) -> None:

@@ -7,7 +7,19 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import model_validator
 
-from neuralfw.config import Adam, ComponentConfig, FieldConfig, InputPath, Option, Ref, SparseAdam, Unit, Wiring
+from neuralfw.config import (
+    Adam,
+    ComponentConfig,
+    FieldConfig,
+    InputPath,
+    Option,
+    Ref,
+    Slot,
+    SparseAdam,
+    Spec,
+    Unit,
+    Wiring,
+)
 from neuralfw.schedules import Exponential
 
 from .render_config import GAUSSIANS
@@ -56,11 +68,13 @@ class GaussiansConfig(FieldConfig):
         }
 
 
-class _OnGaussians(ComponentConfig):
+class OnGaussiansConfig(ComponentConfig):
+    """The option that the callbacks share."""
+
     field: Annotated[str, Ref("field", "gaussians")] = Option("gaussians", description="field that is changed")
 
 
-class DensifyConfig(_OnGaussians):
+class DensifyConfig(OnGaussiansConfig):
     """Options of `densify`."""
 
     interval: int = Option(100, ge=1, description="steps from one densification to the next")
@@ -84,7 +98,7 @@ class DensifyConfig(_OnGaussians):
         return Wiring(needs=("gaussians/screen_gradient", "gaussians/radii"))
 
 
-class McmcConfig(_OnGaussians):
+class McmcConfig(OnGaussiansConfig):
     """Options of `mcmc`."""
 
     interval: int = Option(100, ge=1, description="steps from one relocation to the next")
@@ -96,11 +110,27 @@ class McmcConfig(_OnGaussians):
     noise: float = Option(5e5, ge=0, description="strength of the noise, times the rate of the means")
 
 
-class PruneConfig(_OnGaussians):
+class PruneConfig(OnGaussiansConfig):
     """Options of `prune`."""
 
     min_opacity: float = Option(0.0, ge=0, lt=1, description="fainter ones are dropped")
     max_scale: Annotated[float | None, Unit("scene units")] = Option(None, gt=0, description="larger ones are dropped")
+    outside: float | None = Option(
+        None, ge=0, description="centres farther outside the data's box are dropped, as a share of its longest edge"
+    )
+
+
+class OpacityResetConfig(OnGaussiansConfig):
+    """Options of `opacity_reset`."""
+
+    opacity: float = Option(0.01, gt=0, lt=1, description="opacities are brought down to it")
+
+
+class OnSurfaceConfig(OnGaussiansConfig):
+    """Options of `on_surface`."""
+
+    sdf: Annotated[str, Ref("field", "sdf")] = Option("sdf", description="field on whose zero level set they are laid")
+    mesher: Annotated[Spec, Slot("mesher", "marching_cubes")] = Option(description="finds that surface")
 
 
 class OnFieldConfig(ComponentConfig):

@@ -13,29 +13,33 @@ from torch import Tensor
 from neuralfw.components import Build, Callback
 from neuralfw.errors import UserError
 
-from .config import DensifyConfig, McmcConfig, PruneConfig
+from .config import DensifyConfig, McmcConfig, OnGaussiansConfig, OpacityResetConfig, PruneConfig
 from .field import Gaussians
 from .rotations import axes
 
 SHRINK = 1.6
-RESET_OPACITY = 0.01
 
 
-class _OnGaussians(Callback):
+class OnGaussians(Callback):
     """What the callbacks share: the field, and edits of it that leave some Gaussians."""
 
-    def __init__(self, config: DensifyConfig | McmcConfig | PruneConfig, build: Build) -> None:
+    def __init__(self, config: OnGaussiansConfig, build: Build) -> None:
         super().__init__(config, build)
         self._field = config.field
 
-    def _gaussians(self, ctx: Any) -> Gaussians:
+    def gaussians(self, ctx: Any) -> Gaussians:
+        """Return the field.
+
+        Raises:
+            UserError: it has no parameters of its own.
+        """
         field = ctx.scene.fields[self._field]
         if not isinstance(field, Gaussians):
             raise UserError(f"field {self._field!r} is made of others: name a field of type gaussians")
         return field
 
-    def _keep(self, ctx: Any, keep: Bool[Tensor, " g"], why: str, copies: Int[Tensor, " c"] | None = None) -> None:
-        """Drop what is not kept, and append copies.
+    def keep(self, ctx: Any, keep: Bool[Tensor, " g"], why: str, copies: Int[Tensor, " c"] | None = None) -> None:
+        """Drop what is not kept, and append copies; `why` says by which bound something is dropped.
 
         Raises:
             UserError: nothing would be left.
@@ -43,10 +47,16 @@ class _OnGaussians(Callback):
         if not bool(keep.any()) and (copies is None or not len(copies)):
             raise UserError(
                 f"all {len(keep):,} Gaussians would be dropped at step {ctx.clock.run}: {why}; "
-                "lower that bound, or look whether cameras and photographs belong together"
+                "loosen that bound, or look whether cameras and photographs belong together"
             )
         if copies is not None or not bool(keep.all()):
             ctx.surgery.edit(self._field, keep.nonzero()[:, 0], copies)
+
+    def _reset(self, ctx: Any, field: Gaussians, opacity: float = 0.01) -> None:
+        """Bring opacities down to a bound and forget their running means."""
+        field.opacity_logits.clamp_(max=math.log(opacity / (1.0 - opacity)))
+        everyone = torch.arange(len(field.opacity_logits), device=field.opacity_logits.device)
+        ctx.optimisers.edit(f"fields.{self._field}.opacity_logits", everyone[:0], everyone)
 
 
 def drawn(field: Gaussians, index: Int[Tensor, " n"], generator: torch.Generator) -> Float[Tensor, "n 3"]:
@@ -56,7 +66,7 @@ def drawn(field: Gaussians, index: Int[Tensor, " n"], generator: torch.Generator
     return field.means[index] + torch.einsum("nij,nj->ni", axes(rotations), field.scales[index] * noise)
 
 
-class Densify(_OnGaussians):
+class Densify(OnGaussians):
     """Adaptive density control (3D Gaussian splatting, arXiv 2308.04079, §5).
 
     Where the mean screen gradient is large, small Gaussians are cloned and large ones split in two; faint and huge ones
@@ -76,8 +86,8 @@ class Densify(_OnGaussians):
 
     def renumber(self, field: str, index: Int[Tensor, " old"], count: int) -> None:
         if field == self._field and len(self._sums):
-            moved = torch.zeros(count, 2)
-            moved[index[index >= 0].cpu()] = self._sums[(index >= 0).cpu()]
+            index, moved = index.to(self._sums.device), self._sums.new_zeros(count, 2)
+            moved[index[index >= 0]] = self._sums[index >= 0]
             self._sums = moved
 
     @torch.no_grad()
@@ -85,41 +95,41 @@ class Densify(_OnGaussians):
         step, config = ctx.clock.stage, self._config
         if step >= config.finish:
             return
-        field = self._gaussians(ctx)
-        self._count(ctx, len(field.means))
+        field = self.gaussians(ctx)
+        self._count(ctx, field)
         if step > config.begin and step % config.interval == 0:
             self._act(ctx, field, was_reset=0 < config.reset < step)
         if config.reset and step % config.reset == 0:
-            reset_opacities(ctx, field, self._field)
+            self._reset(ctx, field)
 
-    def _count(self, ctx: Any, count: int) -> None:
-        if len(self._sums) != count:
-            self._sums = torch.zeros(count, 2)
+    def _count(self, ctx: Any, field: Gaussians) -> None:
+        if len(self._sums) != len(field.means):
+            self._sums = torch.zeros(len(field.means), 2)
+        self._sums = self._sums.to(field.means.device)
         for result in ctx.results.values():
             if "gaussians/radii" in result.outputs and "gaussians/screen_gradient" in result.outputs:
-                seen = (result.outputs["gaussians/radii"] > 0).cpu()
-                screen = result.outputs["gaussians/screen_gradient"][:, int(self._config.absolute)].cpu()
-                self._sums[:, 0] += screen
-                self._sums[:, 1] += seen
+                self._sums[:, 0] += result.outputs["gaussians/screen_gradient"][:, int(self._config.absolute)]
+                self._sums[:, 1] += result.outputs["gaussians/radii"] > 0
 
     def _act(self, ctx: Any, field: Gaussians, *, was_reset: bool) -> None:
-        config, device = self._config, field.means.device
-        gradient = (self._sums[:, 0] / self._sums[:, 1].clamp_min(1.0)).to(device)
+        config, gradient = self._config, self._sums[:, 0] / self._sums[:, 1].clamp_min(1.0)
         size = field.scales.amax(dim=1)
-        chosen = self._most(gradient, len(size))
-        large = size > config.split_scale * config.extent
-        keep = (field.opacity_logits.sigmoid() >= config.min_opacity) & ~(chosen & large)
-        keep &= ~((size > config.max_scale * config.extent) & was_reset)
-        cloned, split = (chosen & ~large & keep).nonzero()[:, 0], (chosen & large).nonzero()[:, 0]
+        faint = field.opacity_logits.sigmoid() < config.min_opacity
+        huge = (size > config.max_scale * config.extent) & was_reset
+        chosen, large = self._most(gradient, len(size)) & ~faint, size > config.split_scale * config.extent
+        cloned, split = (chosen & ~large & ~huge).nonzero()[:, 0], (chosen & large).nonzero()[:, 0]
+        keep = ~(faint | huge | (chosen & large))
         copies = torch.cat([cloned, split, split])
         placed = drawn(field, copies, ctx.generator("densify"))
         if config.clone == "copy":
             placed[: len(cloned)] = field.means[cloned]
-        why = f"their opacity is below min_opacity = {config.min_opacity}"
-        self._keep(ctx, keep, why, copies)
+        why = f"their opacities are below min_opacity = {config.min_opacity}"
+        if was_reset:
+            why += f" or their scales above max_scale = {config.max_scale} times extent = {config.extent}"
+        self.keep(ctx, keep, why, copies)
         field.means[len(field.means) - len(copies) :] = placed
         field.log_scales[len(field.means) - 2 * len(split) :] -= math.log(SHRINK)
-        self._sums = torch.zeros(len(field.means), 2)
+        self._sums = self._sums.new_zeros(len(field.means), 2)
         ctx.logged["gaussians"] = float(len(field.means))
 
     def _most(self, gradient: Float[Tensor, " g"], count: int) -> Bool[Tensor, " g"]:
@@ -134,16 +144,23 @@ class Densify(_OnGaussians):
         return chosen
 
 
-@torch.no_grad()
-def reset_opacities(ctx: Any, field: Gaussians, name: str) -> None:
-    """Bring opacities down to at most 0.01 and forget their running means."""
-    field.opacity_logits.clamp_(max=math.log(RESET_OPACITY / (1.0 - RESET_OPACITY)))
-    every = torch.arange(len(field.opacity_logits), device=field.opacity_logits.device)
-    ctx.optimisers.edit(f"fields.{name}.opacity_logits", every[:0], every)
+class OpacityReset(OnGaussians):
+    """Brings opacities down, so that those that nothing needs stay faint and are dropped (3D Gaussian splatting, §5.2).
+
+    `densify` does the same in its own rhythm.
+    """
+
+    def __init__(self, config: OpacityResetConfig, build: Build) -> None:
+        super().__init__(config, build)
+        self._opacity = config.opacity
+
+    @torch.no_grad()
+    def __call__(self, ctx: Any) -> None:
+        self._reset(ctx, self.gaussians(ctx), self._opacity)
 
 
-class Prune(_OnGaussians):
-    """Drops Gaussians that are faint or huge."""
+class Prune(OnGaussians):
+    """Drops Gaussians that are faint, huge or far away."""
 
     def __init__(self, config: PruneConfig, build: Build) -> None:
         super().__init__(config, build)
@@ -151,15 +168,19 @@ class Prune(_OnGaussians):
 
     @torch.no_grad()
     def __call__(self, ctx: Any) -> None:
-        field = self._gaussians(ctx)
-        keep = field.opacity_logits.sigmoid() >= self._config.min_opacity
-        if self._config.max_scale is not None:
-            keep &= field.scales.amax(dim=1) <= self._config.max_scale
-        why = f"opacity below min_opacity = {self._config.min_opacity} or scale above {self._config.max_scale}"
-        self._keep(ctx, keep, why)
+        field, config = self.gaussians(ctx), self._config
+        keep = field.opacity_logits.sigmoid() >= config.min_opacity
+        if config.max_scale is not None:
+            keep &= field.scales.amax(dim=1) <= config.max_scale
+        if config.outside is not None:
+            lower, upper = ctx.scene.bounds.to(field.means)
+            beyond = torch.maximum(lower - field.means, field.means - upper).amax(dim=1)
+            keep &= beyond <= config.outside * (upper - lower).amax()
+        bounds = config.model_dump(exclude={"field"}, exclude_none=True)
+        self.keep(ctx, keep, ", ".join(f"{name} = {bound}" for name, bound in bounds.items()))
 
 
-class Mcmc(_OnGaussians):
+class Mcmc(OnGaussians):
     """Gaussians as samples of a Markov chain (Kheradmand et al. 2024, arXiv 2404.09591).
 
     Faint ones move to where opaque ones are, their number grows to a bound, and noise that depends on their covariance
@@ -173,7 +194,7 @@ class Mcmc(_OnGaussians):
     @torch.no_grad()
     def __call__(self, ctx: Any) -> None:
         step, config = ctx.clock.stage, self._config
-        field = self._gaussians(ctx)
+        field = self.gaussians(ctx)
         if config.begin < step < config.finish and step % config.interval == 0:
             self._relocate(ctx, field)
             self._grow(ctx, field)
@@ -187,16 +208,21 @@ class Mcmc(_OnGaussians):
             return
         alive = (~dead).nonzero()[:, 0]
         sources = alive[self._picked(ctx, opacities[alive], int(dead.sum()), "relocate")]
-        self._share(field, sources)
-        self._keep(ctx, ~dead, "", sources)
+        self._multiply(ctx, field, sources, ~dead)
 
     def _grow(self, ctx: Any, field: Gaussians) -> None:
         count = len(field.means)
         more = min(self._config.max_count, int((1.0 + self._config.growth) * count)) - count
         if more > 0:
             sources = self._picked(ctx, field.opacity_logits.sigmoid(), more, "grow")
-            self._share(field, sources)
-            self._keep(ctx, torch.ones(count, dtype=torch.bool, device=field.means.device), "", sources)
+            self._multiply(ctx, field, sources, sources.new_ones(count, dtype=torch.bool))
+
+    def _multiply(self, ctx: Any, field: Gaussians, sources: Int[Tensor, " c"], keep: Bool[Tensor, " g"]) -> None:
+        """Copy sources and drop what is not kept; they and their copies start with fresh running means."""
+        self._share(field, sources)
+        changed = sources.unique()
+        keep = keep.index_fill(0, changed, False)
+        self.keep(ctx, keep, "", torch.cat([changed, sources]))
 
     @staticmethod
     def _picked(ctx: Any, weights: Float[Tensor, " n"], count: int, place: str) -> Int[Tensor, " c"]:
@@ -219,11 +245,10 @@ class Mcmc(_OnGaussians):
         field.opacity_logits[index] = (new / (1.0 - new)).log().float()
 
     def _shake(self, ctx: Any, field: Gaussians) -> None:
-        rates = ctx.optimisers.learning_rates()
-        rate = rates.get(f"{self._field}.means", rates.get(self._field, 0.0))
+        """Move centres at random by Σ times noise, that is R S² η as noise has no direction (eq. 8)."""
+        rate = self._config.noise * ctx.optimisers.learning_rate(f"fields.{self._field}.means")
         gate = torch.sigmoid(-100.0 * (field.opacity_logits.sigmoid() - self._config.min_opacity))
-        everyone = torch.arange(len(field.means), device=field.means.device)
-        offset = drawn(field, everyone, ctx.generator("mcmc/noise")) - field.means
+        noise = torch.randn(len(gate), 3, generator=ctx.generator("mcmc/noise")).to(gate.device)
         rotations = axes(torch.nn.functional.normalize(field.quaternions, dim=1))
-        along = torch.einsum("nji,nj->ni", rotations, offset) * field.scales
-        field.means.add_(self._config.noise * rate * gate[:, None] * torch.einsum("nij,nj->ni", rotations, along))
+        offsets = torch.einsum("nij,nj->ni", rotations, field.scales.square() * noise)
+        field.means.add_(rate * gate[:, None] * offsets)

@@ -56,8 +56,7 @@ class Gaussians(Field):
         if images is None:
             return torch.zeros(0, 3), torch.zeros(0, 3)
         if config.init != "points":
-            points = self._elsewhere(config, build)
-            return points, torch.rand(len(points), 3, generator=build.generator)
+            return self._elsewhere(config, build)
         if not isinstance(images, Images):
             raise UserError(f'{build.place} needs posed photographs, but data "{config.data}" holds none')
         points, colors = images.points, images.point_colors
@@ -68,14 +67,18 @@ class Gaussians(Field):
             points, colors = points[chosen], colors[chosen]
         return points.float(), colors.float()
 
-    def _elsewhere(self, config: GaussiansConfig, build: Build) -> Float[Tensor, "g 3"]:
+    def _elsewhere(self, config: GaussiansConfig, build: Build) -> tuple[Float[Tensor, "g 3"], Float[Tensor, "g 3"]]:
+        """Return points anywhere in the data's box, or those of a file; colours that are not known are random."""
         if config.file is None:
             lower, upper = build.scene.bounds
             anywhere: Tensor = lower + (upper - lower) * torch.rand(config.count, 3, generator=build.generator)
-            return anywhere
+            return anywhere, torch.rand(config.count, 3, generator=build.generator)
         cloud = read_point_cloud(config.file, samples=config.count)
-        chosen = torch.randperm(len(cloud), generator=build.generator)[: config.count].sort().values
-        return torch.from_numpy(build.scene.frame.to_training(cloud.points[chosen.numpy()])).float()
+        chosen = torch.randperm(len(cloud), generator=build.generator)[: config.count].sort().values.numpy()
+        points = torch.from_numpy(build.scene.frame.to_training(cloud.points[chosen])).float()
+        if cloud.colors is not None:
+            return points, torch.from_numpy(cloud.colors[chosen]).float()
+        return points, torch.rand(len(points), 3, generator=build.generator)
 
     def _fill(
         self,
@@ -141,7 +144,7 @@ class Gaussians(Field):
         return [path]
 
     def read(self, path: Path, frame: Frame) -> None:
-        stored = read_gaussians(path)
+        stored, device = read_gaussians(path), self.means.device
         quaternions, sh = torch.from_numpy(stored.quaternions.copy()), torch.from_numpy(stored.sh.copy())
         quaternions, sh = _turned(frame.rotation, quaternions, sh)
         self._fill(
@@ -151,6 +154,7 @@ class Gaussians(Field):
             opacity_logits=torch.from_numpy(stored.opacity_logits.copy()),
             sh=sh,
         )
+        self.to(device)
 
 
 def _turned(
