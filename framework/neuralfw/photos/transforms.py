@@ -133,8 +133,8 @@ def _lens(frame: Mapping[str, Any], image: Path, where: str) -> _Lens:
     width, height = (number("w", 0.0), number("h", 0.0)) if "w" in frame and "h" in frame else size_of(image)
     if not (1 <= width < 1e6 and 1 <= height < 1e6):
         raise UserError(f"{where}: w = {width} and h = {height} are no size of an image.")
-    fx = number("fl_x", 0.0) or _focal(number("camera_angle_x", 0.0), width)
-    fy = number("fl_y", 0.0) or (fx if "fl_x" in frame else _focal(number("camera_angle_y", 0.0), height)) or fx
+    fx = number("fl_x", 0.0) or _focal(number("camera_angle_x", 0.0), float(width))
+    fy = number("fl_y", 0.0) or (fx if "fl_x" in frame else _focal(number("camera_angle_y", 0.0), float(height))) or fx
     if not (fx or fy):
         raise UserError(f"{where} has no focal length: fl_x or camera_angle_x was expected.")
     pinhole = (fx or fy, fy, number("cx", 0.5 * width), number("cy", 0.5 * height))
