@@ -1,11 +1,12 @@
 """The command line: `main` is the console script `neuralfw`, `app` the application that the verbs' modules add to."""
 
-from . import checking, describing, examining, listing, plugin, results, training
+from . import checking, data, describing, examining, listing, plugin, results, training
 from .app import app, main
 
 __all__ = [
     "app",
     "checking",
+    "data",
     "describing",
     "examining",
     "listing",

@@ -149,9 +149,7 @@ class Images(Data):
 
     def sample(self, request: Draw) -> Quantities:
         name, options = request.set or "train", request.options
-        members = self.members(name)
-        chosen = [members[i] for i in self._epochs[name].draw(request, options.views).tolist()]
-        generator = request.generator
+        chosen, generator = self._drawn(request, name), request.generator
         drawn = self._config.background == "random"
         background = torch.rand(3, generator=generator) if drawn else self.background
         if options.rays is not None:
@@ -160,6 +158,15 @@ class Images(Data):
         if name != "cameras":
             batch |= self._whole(chosen, background, kept=not drawn)
         return batch if options.patch is None else _patch(batch, options.patch, generator)
+
+    def _drawn(self, request: Draw, name: str) -> list[int]:
+        """Return the views of a batch: the next of the epoch; of a sequence, some of those at the step's time."""
+        members, count = self.members(name), request.options.views
+        at_time = [i for i in members if request.time is not None and self.views[i].time == request.time]
+        if at_time:
+            order = torch.randperm(len(at_time), generator=request.stream(request.index))
+            return [at_time[i] for i in order[:count].tolist()]
+        return [members[i] for i in self._epochs[name].draw(request, count).tolist()]
 
     def view_batch(self, index: int) -> Quantities:
         """Return the batch of one whole photograph, on `background`; with its depth, where it has one."""

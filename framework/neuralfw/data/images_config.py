@@ -14,6 +14,9 @@ from ..config import DataConfig, InputPath, Option, Unit
 CAMERA = ("view", "world_to_camera", "intrinsics", "size", "background")
 """Quantities of a batch without its photographs."""
 
+EVERYTHING = frozenset({"mask", "valid", "depth", "time"})
+"""Quantities that some photographs bring."""
+
 
 class ImagesConfig(DataConfig):
     """Options of `images`, and of every format."""
@@ -83,6 +86,8 @@ class ImagesConfig(DataConfig):
     @cached_property
     def _offered(self) -> frozenset[str]:
         """Return which optional quantities the photographs bring; all that are possible where they are absent."""
+        if not Path(self.path).exists() or Path(self.path).suffix not in ("", ".json"):
+            return EVERYTHING
         from ..photos.sniff import offers
 
         return offers(Path(self.path), self.format, images=self.images, **self.reading())

@@ -143,7 +143,7 @@ def _lens(frame: Mapping[str, Any], image: Path, where: str) -> _Lens:
     return _Lens(pinhole, round(width), round(height), distortion)
 
 
-def _focal(angle: float, size: float) -> float:
+def _focal(angle: float, size: float | int) -> float:
     return 0.5 * size / math.tan(0.5 * angle) if 0.0 < angle < math.pi else 0.0
 
 
@@ -156,7 +156,9 @@ def _model(frame: Mapping[str, Any], number: Any, where: str) -> tuple[str, list
         raise UserError(f"{where}: the camera model {named} is not known. Known: OPENCV, PINHOLE, OPENCV_FISHEYE.")
     if number("k4", 0.0):
         raise UserError(f"{where}: k4 belongs to fisheye lenses: say camera_model OPENCV_FISHEYE, or leave it out.")
-    return "FULL_OPENCV", [number(k, 0.0) for k in ("k1", "k2", "p1", "p2", "k3")] + [0.0] * 3
+    coefficients = [number(k, 0.0) for k in ("k1", "k2", "p1", "p2")]
+    k3 = number("k3", 0.0)
+    return ("FULL_OPENCV", [*coefficients, k3, 0.0, 0.0, 0.0]) if k3 else ("OPENCV", coefficients)
 
 
 def _split_by_name(file: Path, document: dict[str, Any], views: list[View]) -> dict[str, tuple[int, ...]]:

@@ -1,0 +1,102 @@
+"""The verbs about data: data inspect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import options as o
+from .app import app
+from .tables import wrapped, write, write_json
+
+data = typer.Typer(help="Look into data before training on it.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data, name="data")
+
+
+@data.callback()
+def _group() -> None:
+    pass
+
+
+@data.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder of photographs with poses.")],
+    format: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="Its format, such as colmap; default: found out.")
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option("--images", metavar="NAME", help="Folder of the images inside of it.")
+    ] = None,
+    cameras: Annotated[
+        str | None, typer.Option("--cameras", metavar="FILE", help="File of the cameras, where there are several.")
+    ] = None,
+    as_json: o.AsJson = False,
+) -> None:
+    """Say what a folder of photographs holds: format, sizes, cameras, masks, points, sets, memory and faults.
+
+    Every photograph is decoded once. Exit status 2 where there are faults.
+    """
+    from ..errors import UserError
+    from ..photos.inspect import inspect as examine
+    from ..photos.sniff import FORMATS
+    from ..suggest import nearest
+
+    if format is not None and format not in FORMATS:
+        near = "".join(f" Did you mean {name}?" for name in nearest(format, FORMATS, n=1))
+        raise UserError(f"--format {format} is not known.{near} Known: {', '.join(FORMATS)}.")
+    facts = examine(path, format, images, cameras)
+    write_json(facts) if as_json else write(wrapped([*_rows(facts)]))
+    if facts["faults"]:
+        raise typer.Exit(2)
+
+
+def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the facts as rows of a name and a text."""
+    cameras, points, memory = facts["cameras"], facts["points"], facts["memory_bytes"] / 1e6
+    yield "format", facts["format"]
+    yield "photographs", f"{facts['images']}: {_counted(facts['sizes'])}"
+    yield "sets", _counted(facts["sets"], "{count} {name}")
+    yield "lenses", _counted(facts["lenses"])
+    yield "focal length", f"{_span(cameras['focal_pixels'])} pixels, {_span(cameras['angle_degrees'])} degrees wide"
+    yield "cameras stand", f"{_box(cameras)}, {_span(cameras['distance'])} from what they look at"
+    yield "they look at", _place(cameras["look_at"])
+    masks = f"{facts['masks']} of {facts['images']}" if facts["masks"] else "none"
+    yield "masks", masks + (", alpha channels" if facts["alpha_channels"] else "")
+    if facts.get("hull"):
+        yield "visual hull", _box(facts["hull"])
+    for key, text in (("depth_images", "depth images"), ("time_stamps", "time stamps")):
+        if facts[key]:
+            yield text, str(facts[key])
+    if points and "count" in points:
+        more = f"; {points['mean_track']:.2f} images and {points['mean_error_pixels']:.3f} pixels of error a point"
+        yield "points", f"{points['count']:,}, {_box(points)}{more if 'mean_track' in points else ''}"
+    if points and "file" in points:
+        yield "cloud", points["file"]
+    if facts["normalisation"]:
+        size = 1.0 / facts["normalisation"]["scale"]
+        yield "normalised to", f"a sphere of radius {size:.6g} about {_place(facts['normalisation']['center'])}"
+    yield "memory", f"{memory:,.0f} MB, as floats {4 * memory:,.0f} MB"
+    yield from (("note", note) for note in facts["notes"])
+    yield from (("FAULT", fault) for fault in facts["faults"])
+
+
+def _counted(counts: dict[str, int], form: str = "{count} of {name}") -> str:
+    if len(counts) == 1 and "of" in form:
+        return next(iter(counts))
+    return ", ".join(form.format(count=count, name=name) for name, count in counts.items())
+
+
+def _span(ends: list[float]) -> str:
+    low, high = (f"{end:.4g}" for end in ends)
+    return low if low == high else f"{low} to {high}"
+
+
+def _place(point: list[float]) -> str:
+    return "(" + ", ".join(f"{x:.4g}" for x in point) + ")"
+
+
+def _box(box: dict[str, list[float]]) -> str:
+    return f"{_place(box['lower'])} to {_place(box['upper'])}"
