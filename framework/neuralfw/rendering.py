@@ -17,6 +17,16 @@ from .scene import Scene, SceneView
 IMAGES = frozenset({"rgb", "alpha", "depth", "normal"})
 
 
+def camera_batch(camera: Camera, background: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Quantities:
+    """Return the batch of one camera of the training space, without a photograph."""
+    return {
+        "world_to_camera": torch.from_numpy(camera.world_to_camera).float()[None],
+        "intrinsics": torch.from_numpy(camera.intrinsics).float()[None],
+        "size": torch.tensor([camera.height, camera.width]),
+        "background": torch.tensor([background]),
+    }
+
+
 @dataclass(frozen=True)
 class Pictures:
     """A renderer of posed images, with the fields that it renders.
@@ -53,13 +63,7 @@ class Pictures:
         self, camera: Camera, frame: Frame, background: tuple[float, float, float]
     ) -> dict[str, Float[np.ndarray, "h w *c"]]:
         """Return the images of a camera of the world, in world units and axes."""
-        local = camera.in_training(frame)
-        batch = {
-            "world_to_camera": torch.from_numpy(local.world_to_camera).float()[None],
-            "intrinsics": torch.from_numpy(local.intrinsics).float()[None],
-            "size": torch.tensor([camera.height, camera.width]),
-            "background": torch.tensor([background]),
-        }
+        batch = camera_batch(camera.in_training(frame), background)
         images = {q: image[0].numpy() for q, image in self(batch).items()}
         if "depth" in images:
             images["depth"] = images["depth"] / np.float32(frame.scale)

@@ -97,3 +97,12 @@ def test_culling_without_photographs_is_refused_before_the_first_step(tiny_recip
     path.write_text(path.read_text().replace("[export]", "[export]\ncull = true"))
     with pytest.raises(RecipeError, match="no posed photographs"):
         neuralfw.train(path, out=tmp_path / "run")
+
+
+def test_tsdf_meshes_what_is_rendered(exported: Callable[[str], Mesh], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.MESHER", 'mesher = { type = "tsdf", resolution = 32 }')
+    mesh = exported("keep = 'largest'\ncolors = false")
+    distance = np.linalg.norm(mesh.vertices - CENTER, axis=1)
+    above = mesh.vertices[:, 1] > CENTER[1] - 0.5 * RADIUS  # the rest is seen by no camera
+    assert np.median(np.abs(distance[above] - RADIUS)) < 0.08  # a fifth of a cell
+    assert above.mean() > 0.6

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from ..config import ComponentConfig, Option, Wiring
+from ..config import ComponentConfig, Option, Ref, Unit, Wiring
 
 
 class MarchingCubesConfig(ComponentConfig):
@@ -19,3 +19,18 @@ class MarchingCubesConfig(ComponentConfig):
 
     def wiring(self) -> Wiring:
         return Wiring(needs=("sdf",), requires=("sdf:signed",))
+
+
+class TsdfConfig(ComponentConfig):
+    """Options of `tsdf`."""
+
+    data: Annotated[str, Ref("data")] = Option("images", description="posed photographs, whose training cameras look")
+    renderer: str | None = Option(
+        None, description="table under [renderers]; default: the first that renders depth of posed images"
+    )
+    resolution: int = Option(256, ge=2, le=512, description="cells along the longest edge of the box")
+    truncation: Annotated[float, Unit("cells")] = Option(
+        4.0, gt=0, description="how far behind what is seen is taken to be inside"
+    )
+    min_alpha: float = Option(0.5, gt=0, lt=1, description="a pixel of lower alpha shows that its whole ray is empty")
+    padding: float = Option(0.05, ge=0, description="margin about the data's box, as a share of its longest edge")
