@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
 from neuralfw.threads import numba_threads
@@ -16,7 +16,7 @@ from ..kernels.binning import bins
 from ..kernels.projection import CHUNK, project, project_backward
 from ..kernels.raster import SUMS, add_up, kernels
 
-_scratch: dict[str, np.ndarray[Any, Any]] = {}
+_scratch: dict[str, Float32[np.ndarray, " n"]] = {}
 
 
 def unavailable() -> str | None:
@@ -93,7 +93,7 @@ class _Rasterise(torch.autograd.Function):
         return *(torch.from_numpy(g) for g in grads), pose, None, None, None, None
 
 
-def _pose_gradient(sums: np.ndarray[Any, Any], pose: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _pose_gradient(sums: Float64[np.ndarray, "4 4"], pose: Float64[np.ndarray, "4 4"]) -> Float32[np.ndarray, "4 4"]:
     """Add what the camera's centre, -Rᵀt in the last row of the sums, passes on to the pose."""
     gradient = np.zeros((4, 4))
     gradient[:3] = sums[:3]
@@ -102,7 +102,7 @@ def _pose_gradient(sums: np.ndarray[Any, Any], pose: np.ndarray[Any, Any]) -> np
     return gradient.astype(np.float32)
 
 
-def _buffer(name: str, rows: int, columns: int) -> np.ndarray[Any, Any]:
+def _buffer(name: str, rows: int, columns: int) -> Float32[np.ndarray, "{rows} {columns}"]:
     """Return memory that is kept from call to call: touching fresh pages costs more than the sums."""
     if name not in _scratch or _scratch[name].size < rows * columns:
         _scratch[name] = np.empty(int(1.2 * rows * columns) + 1, np.float32)
