@@ -3,7 +3,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 STAMP  := $(VENV)/.installed
-PLUGINS := plugins/deepsdf plugins/gaussians plugins/gs_pull
+PLUGINS := plugins/deepsdf plugins/gaussians plugins/gs_pull plugins/hashgrid plugins/idr
 
 export OMP_WAIT_POLICY ?= PASSIVE
 
@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt $(PLUGINS:%=%/pyproject.toml)
 	touch $@
 
 demo: install
-	$(BIN)/neuralfw run igr --set stages.fit.steps=1000 --set evaluate.reference=recipes/data/spot_mesh.ply
+	$(BIN)/neuralfw run gs_pull
 
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile

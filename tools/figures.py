@@ -35,7 +35,7 @@ def neuralfw(*arguments: str) -> None:
 
 def train(figure: dict[str, Any], seed: int, folder: Path) -> None:
     """Train one seed into a folder, or go on where it was interrupted."""
-    if (folder / "meshes/mesh.ply").exists():
+    if (folder / "meshes/mesh.ply").exists() or (folder / "eval/views.json").exists():
         return
     if (folder / "checkpoints/latest").exists():
         neuralfw("resume", str(folder))
@@ -70,10 +70,57 @@ def coverage(run: Path, figure: dict[str, Any]) -> float:
     return float((distance <= 0.01 * diagonal).mean())
 
 
+def views(run: Path, figure: dict[str, Any]) -> float:
+    """A figure of the photographs held out, which every run with some writes at its end."""
+    return float(json.loads((run / "eval/views.json").read_text())["metrics"][figure["key"]]["value"])
+
+
+def reference_points(run: Path, figure: dict[str, Any]) -> float:
+    """A percentile of the distances from reference points to the mesh, world units (benchmarks/reference_points.py)."""
+    from neuralfw.geometry import point_to_mesh_distance, read_mesh, read_point_cloud
+
+    points = read_point_cloud(RESULTS / "reference_points.ply").points
+    distance = point_to_mesh_distance(points, read_mesh(run / "meshes/mesh.ply"))
+    return float(np.percentile(distance, figure["percentile"]))
+
+
+def withheld_points(run: Path, figure: dict[str, Any]) -> float:
+    """Share of the COLMAP points withheld from the start that lie within 0.5 % of all points' diagonal of the mesh."""
+    from neuralfw.geometry import point_to_mesh_distance, read_mesh
+    from neuralfw.run import Run
+
+    opened = Run(run)
+    images = opened.data("images")
+    points = images.capture.points.points
+    diagonal = np.linalg.norm(points.max(axis=0) - points.min(axis=0))
+    withheld = opened.frame.to_world(images.withheld.double().numpy())
+    return float((point_to_mesh_distance(withheld, read_mesh(run / "meshes/mesh.ply")) <= 0.005 * diagonal).mean())
+
+
+def observed_pixels(run: Path, figure: dict[str, Any]) -> float:
+    """Share of the pixels at which COLMAP observed a point that the mesh covers."""
+    from neuralfw.geometry import read_mesh
+    from neuralfw.raster import silhouette
+    from neuralfw.run import Run
+
+    images = Run(run).data("images")
+    mesh, tracks = read_mesh(run / "meshes/mesh.ply"), images.capture.tracks
+    covered = []
+    for index, view in enumerate(images.views):
+        column, row = tracks.pixels[tracks.view == index].astype(int).T
+        inside = (column >= 0) & (row >= 0) & (column < view.camera.width) & (row < view.camera.height)
+        covered.append(silhouette(mesh, view.camera)[row[inside], column[inside]])
+    return float(np.concatenate(covered).mean())
+
+
 MEASURES: dict[str, Callable[[Path, dict[str, Any]], float]] = {
     "protocol": protocol,
     "radius_error": radius_error,
     "coverage": coverage,
+    "views": views,
+    "reference_points": reference_points,
+    "withheld_points": withheld_points,
+    "observed_pixels": observed_pixels,
 }
 
 

@@ -65,4 +65,4 @@ class MaskL1Config(ComponentConfig):
     """Options of `mask_l1`: none."""
 
     def wiring(self) -> Wiring:
-        return Wiring(needs=("alpha",), observes=("mask", "valid?"))
+        return Wiring(needs=("alpha",), observes=("mask?", "valid?"))

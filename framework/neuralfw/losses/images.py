@@ -21,12 +21,14 @@ class L1(Loss):
 
 
 class MaskL1(Loss):
-    """|alpha - mask|, mean over pixels: what is rendered covers the object and nothing else."""
+    """|alpha - mask|, mean over pixels: what is rendered covers the object and nothing else; 0 without a mask."""
 
     def __init__(self, config: MaskL1Config, build: Build) -> None:
         super().__init__(config, build)
 
     def __call__(self, outputs: Quantities, batch: Quantities) -> Float[Tensor, ""]:
+        if "mask" not in batch:
+            return 0.0 * outputs["alpha"].sum()
         return _mean_observed((outputs["alpha"] - batch["mask"]).abs(), batch)
 
 
