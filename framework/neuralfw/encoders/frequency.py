@@ -60,5 +60,5 @@ class Frequency(Encoder):
     def pullback(self, x: Float[Tensor, "n 3"], g: Float[Tensor, "n features"]) -> Float[Tensor, "n 3"]:
         sine, cosine = self._waves(x)
         waves = g[:, self.coordinates :].unflatten(1, (len(self.frequencies), 2, 3))
-        through = (self.frequencies[:, None] * (cosine * waves[:, :, 0] - sine * waves[:, :, 1])).sum(dim=1)
+        through: Tensor = (self.frequencies[:, None] * (cosine * waves[:, :, 0] - sine * waves[:, :, 1])).sum(dim=1)
         return through + g[:, :3] if self.coordinates else through
