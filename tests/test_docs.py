@@ -139,7 +139,8 @@ def test_the_seeds_options_have_the_keys_that_the_page_names():
 
 def test_every_recipe_and_benchmark_has_its_place():
     recipes = {p.stem for p in (ROOT / "recipes").glob("*.toml")} - {"plugins"}
-    told = {*re.findall(r"`(\w+)`|neuralfw run (\w+)", page("methods/deepsdf.md").read_text())}
+    pages = "".join(p.read_text() for p in (ROOT / "docs/methods").glob("*.md"))
+    told = {*re.findall(r"`(\w+)`|neuralfw run (\w+)", pages)}
     assert recipes <= {name for names in told for name in names}
     text = page("benchmarks.md").read_text()
     assert [p.name for p in (ROOT / "benchmarks").glob("*.py") if f"benchmarks/{p.name}" not in text] == []
