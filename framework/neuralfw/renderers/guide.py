@@ -257,8 +257,9 @@ class _March:
         """Return where the distance is least along rays, behind the surface on those that meet it."""
         begin = torch.where(self.found[rows], met, self._near[rows])
         ahead = torch.where(self._at[rows] >= begin[:, None], self._guess[rows], _OUTSIDE)
-        t = self._at[rows].gather(1, ahead.argmin(dim=1)[:, None])[:, 0].clamp_min(0.0)
-        step = torch.full_like(t, self._cell)
+        near, far = self._near[rows], self._far[rows]
+        step = (0.5 * (far - near)).clamp_max(self._cell)
+        t = self._at[rows].gather(1, ahead.argmin(dim=1)[:, None])[:, 0].clamp(near + step, far - step)
         f_low = self._f(self._index[rows], t - step)
         t, value = self._refined(rows, t, step, f_low)
         earlier = ~self.found[rows] & (self._least[rows] < value)
