@@ -78,6 +78,7 @@ class Trainer:
                     self._run_stage(stage, signals)
                 self._leave()
                 self._pause(signals)
+            self.save()
 
     @property
     def finished(self) -> bool:
@@ -90,8 +91,8 @@ class Trainer:
         if self.clock.stage == 0:
             if stage.cache and self._cache.load(self):
                 return
-            update.check(ctx)
             self._fire(ctx, at="start")
+            update.check(ctx)
         every = self.clock.steps(self.recipe.checkpoint.every)
         while self.clock.stage < self.clock.stage_steps and not self.validation.exhausted(self.recipe.validation):
             ctx.begin()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -100,9 +101,14 @@ class Gaussians(Field):
 
     @property
     def degree(self) -> int:
-        """The degree of the harmonics that count now."""
+        """The degree of the harmonics that count now: it grows with the run, from what there was at its start."""
         every, most = self._config.sh_every, self._config.sh_degree
-        return most if every == 0 else min(most, self._clock.run // every)
+        return most if every == 0 else min(most, max(self._degree_at_start, self._clock.run // every))
+
+    @cached_property
+    def _degree_at_start(self) -> int:
+        present = (self.sh_rest.detach() != 0).flatten(2).any(dim=2).any(dim=0)
+        return max((d for d in (1, 2, 3) if bool(present[d * d - 1 : (d + 1) ** 2 - 1].any())), default=0)
 
     @property
     def scales(self) -> Float[Tensor, "g 3"]:

@@ -7,6 +7,8 @@ import math
 import pytest
 import torch
 
+from known_splats import gaussians
+
 from neuralfw.testing import build_component
 from neuralfw_gaussians.losses import depth_normals
 
@@ -68,3 +70,14 @@ def test_normal_consistency_is_0_for_a_plane_and_grows_with_the_angle():
     inner = (18 * 22) / (20 * 24)
     assert value("normal_consistency", {**outputs, "normal": -right}, batch) == pytest.approx(2.0 * inner, rel=1e-3)
     assert value("normal_consistency", {**outputs, "alpha": torch.zeros(1, 20, 24)}, batch) == 0.0
+
+
+@pytest.mark.parametrize(("known", "degree"), [(0, 0), (1, 1), (3, 3)])
+def test_the_degree_starts_from_the_harmonics_that_there_are(known, degree):
+    field = gaussians(5, 3)
+    field._config = field._config.model_copy(update={"sh_every": 100})
+    with torch.no_grad():
+        field.sh_rest[:, (known + 1) ** 2 - 1 :] = 0.0
+    assert field.degree == degree
+    field._clock.run = 250
+    assert field.degree == max(degree, 2)
