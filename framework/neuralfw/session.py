@@ -214,9 +214,11 @@ class Session:
         return {name for name, field in scene.fields.items() if any(True for _ in field.parameters())} - trained
 
     def describe(self, scene: Scene) -> None:
-        """Write down frame, box and shapes, and say what the data held."""
+        """Write down frame, box, shapes and backends, and say what the data held and what was chosen."""
         scene.frame.save(self.folder.frame)
-        facts: dict[str, Any] = {"bounds": scene.bounds.tolist(), "shapes": {}, "shape_frames": {}}
+        backends = {n: m.backend for n, m in scene.named_modules() if isinstance(getattr(m, "backend", None), str)}
+        facts: dict[str, Any] = {"bounds": scene.bounds.tolist(), "backends": backends}
+        facts |= {"shapes": {}, "shape_frames": {}}
         for name, data in scene.data.items():
             if data.shapes:
                 facts["shapes"][name] = list(data.shapes)
@@ -224,6 +226,7 @@ class Session:
                 facts["shape_frames"][name] = [frame.to_dict() for frame in data.shape_frames]
         self.folder.write_json(self.folder.scene, facts)
         notes = [f"{name}: {note}" for name, data in scene.data.items() for note in data.notes]
+        notes += [f"{name}: backend {backend}" for name, backend in backends.items()]
         self.folder.write(self.folder.log, "".join(f"{note}\n" for note in notes))
         for note in notes:
             self.say(note)
