@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..contract import NEAR, Image, Settings, Splats, View
+from .plain import colors
 
 
 def unavailable() -> str | None:
@@ -20,23 +21,22 @@ def unavailable() -> str | None:
 
 def render(splats: Splats, view: View, settings: Settings, screen: Float[Tensor, "g 2"]) -> Image:
     """Return the image; see `neuralfw_gaussians.contract`."""
-    from gsplat import rasterization, spherical_harmonics  # type: ignore[import-not-found]
+    from gsplat import rasterization  # type: ignore[import-not-found]
 
-    pose = view.world_to_camera
-    center = -pose[:3, :3].T @ pose[:3, 3]
-    degree = round(splats.sh.shape[1] ** 0.5) - 1
-    colors = (spherical_harmonics(degree, splats.means - center, splats.sh) + 0.5).clamp_min(0.0)
-    values = colors if settings.features is None else torch.cat([colors, settings.features], dim=1)
+    values, degree = splats.sh, round(splats.sh.shape[1] ** 0.5) - 1
+    if settings.features is not None:
+        values, degree = torch.cat([colors(splats, view), settings.features], dim=1), None
     fx, fy, cx, cy = view.intrinsics.tolist()
-    K = torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], device=pose.device)
+    K = torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], device=values.device)
     image, alpha, meta = rasterization(
-        splats.means, splats.rotations, splats.scales, splats.opacities, values, pose[None], K[None], view.width,
-        view.height, near_plane=NEAR, packed=False, render_mode="RGB+D" if settings.depth else "RGB",
-        rasterize_mode="antialiased" if settings.antialiased else "classic", absgrad=settings.absolute,
+        splats.means, splats.rotations, splats.scales, splats.opacities, values, view.world_to_camera[None], K[None],
+        view.width, view.height, near_plane=NEAR, packed=False, sh_degree=degree,
+        render_mode="RGB+D" if settings.depth else "RGB", absgrad=settings.absolute,
+        rasterize_mode="antialiased" if settings.antialiased else "classic",
     )  # fmt: skip
-    if torch.is_grad_enabled() and meta["means2d"].requires_grad:
+    if meta["means2d"].requires_grad:
         _fill(screen, meta["means2d"], view, settings)
-    count = values.shape[1]
+    count = 3 if settings.features is None else values.shape[1]
     return Image(
         rgb=image[0, ..., :3],
         alpha=alpha[0, ..., 0],
