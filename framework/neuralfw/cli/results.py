@@ -49,6 +49,8 @@ def _basis(result: dict[str, Any]) -> str:
     """Return what the figures rest on."""
     if "views" in result:
         return f"{result['views']} views"
+    if "points" in result:
+        return f"{result['points']:,} points, {result['length']}"
     samples = result["samples"]
     return f"{samples['prediction']:,} and {samples['reference']:,} samples, seed {result['seed']}, {result['length']}"
 

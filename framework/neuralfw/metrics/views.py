@@ -14,6 +14,7 @@ from torch import Tensor
 from neuralfw.geometry import Camera, Mesh
 from neuralfw.raster import ray_distance
 
+from .figure import figure
 from .images import Unavailable, lpips, psnr, ssim
 
 
@@ -94,7 +95,7 @@ def evaluate_views(
         if mesh is not None and (view.mask is not None or view.depth is not None):
             _judge_mesh(view, mesh, tally)
     found = {
-        name: _figure(float(np.mean(tally.figures[name])), *facts)
+        name: figure(float(np.mean(tally.figures[name])), *facts)
         for name, facts in _RENDERED.items()
         if name in tally.figures
     }
@@ -154,7 +155,7 @@ def _of_mesh(tally: _Tally, diagonal: float, diagonal_of: str) -> dict[str, Any]
     found = {}
     if tally.union:
         text = "Pixels in both the mesh and a mask (above 0.5) over those in either, each summed over all views."
-        found["silhouette_iou"] = _figure(tally.intersection / tally.union, "1", "higher", text)
+        found["silhouette_iou"] = figure(tally.intersection / tally.union, "1", "higher", text)
     if sum(map(len, tally.errors)):
         errors = np.concatenate(tally.errors) / diagonal
         for name, share in (("median", 50), ("p80", 80)):
@@ -164,9 +165,5 @@ def _of_mesh(tally: _Tally, diagonal: float, diagonal_of: str) -> dict[str, Any]
                 f" {diagonal:.6g}."
             )
             value = float(np.percentile(errors, share, method="higher"))
-            found[f"ray_distance_{name}"] = _figure(value, "1", "lower", text)
+            found[f"ray_distance_{name}"] = figure(value, "1", "lower", text)
     return found
-
-
-def _figure(value: float, unit: str, better: str, definition: str) -> dict[str, Any]:
-    return {"value": value, "unit": unit, "better": better, "definition": definition}
