@@ -16,6 +16,7 @@ from scipy.special import sph_harm_y
 
 from neuralfw.data.images import Images
 from neuralfw.errors import UserError
+from neuralfw.geometry import Frame
 from neuralfw.geometry.writers import write_mesh, write_points
 from neuralfw_gaussians.config import GaussiansConfig
 from neuralfw_gaussians.field import FLAT, Gaussians
@@ -102,6 +103,16 @@ def test_the_degree_grows_with_the_run() -> None:
     for step, count in ((0, 1), (99, 1), (100, 4), (299, 9), (300, 16), (5000, 16)):
         field._clock.run = step
         assert field.evaluate({}, want)["gaussians/sh"].shape == (5, count, 3)
+
+
+def test_harmonics_that_were_learnt_before_count_from_the_first_step(tmp_path: Path) -> None:
+    for known in (0, 1, 3):
+        (path,) = gaussians(5, known).export(tmp_path / f"degree_{known}", Frame.identity())
+        field = started(sh_every=100)
+        field.read(path, Frame.identity())
+        assert field.degree == known
+        field._clock.run = 200
+        assert field.degree == max(known, 2)
 
 
 def test_surfels_are_flat_and_only_two_scales_learn() -> None:
