@@ -66,7 +66,8 @@ class Images(Data):
         centers = np.stack([camera.center for camera in self.cameras])
         self.extent = 1.1 * float(np.linalg.norm(centers - centers.mean(axis=0), axis=1).max())
         self.withheld = None if self._where.withheld is None else self._in_training(self._where.withheld.points)
-        self.background = torch.tensor(_NAMED.get(config.background, config.background))  # type: ignore[arg-type]
+        background = _NAMED[config.background] if isinstance(config.background, str) else config.background
+        self.background = torch.tensor(background, dtype=torch.float32)
         self._poses = torch.stack([torch.from_numpy(c.world_to_camera).float() for c in self.cameras])
         self._intrinsics = torch.stack([torch.from_numpy(c.intrinsics).float() for c in self.cameras])
         self._start_seed = int(torch.randint(2**62, (1,), generator=build.generator))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
 from ..errors import UserError
 from ..geometry import Camera, PointCloud, read_point_cloud
+from ..geometry.point_cloud import usable
 from ..photos.hull import Box, Hull, mean_color, seen_box
 from ..photos.model import Capture
 from .images_config import ImagesConfig
@@ -82,7 +84,7 @@ class Whereabouts:
             assert self._capture.points is not None
             return self._capture.points.select(~withheld)
         file = self._config.init_file if self.chosen == "file" else self._capture.cloud
-        return read_point_cloud(file) if self.chosen in ("file", "dense") and file is not None else None
+        return _finite(read_point_cloud(file), file) if self.chosen in ("file", "dense") and file is not None else None
 
     def _withheld(self) -> Bool[np.ndarray, "n"]:
         """Mark the sparse points that are not started from: every so many-th of those seen often enough."""
@@ -146,3 +148,11 @@ class Whereabouts:
         if self.chosen == "hull":
             return f"starts from {self._config.init_count:,} points of the visual hull of the masks"
         return f"starts from {self._config.init_count:,} random points, as there are neither points nor masks"
+
+
+def _finite(cloud: PointCloud, file: Path) -> PointCloud:
+    """Return a cloud without the points that are not finite; refuse one of which none is left."""
+    keep = usable(cloud.points)
+    if not keep.any():
+        raise UserError(f"{file} holds no point with finite coordinates.")
+    return cloud if keep.all() else cloud.select(keep)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Float64
 from neuralfw.errors import UserError
 from neuralfw.geometry.frame import Frame
 
-Vector = Sequence[float] | Float[np.ndarray, "3"]
+Vector = Sequence[float | int] | Float[np.ndarray, "3"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
-from scipy.ndimage import binary_erosion, maximum_filter
+from scipy.ndimage import binary_erosion
 
 from neuralfw.errors import UserError
 from neuralfw.geometry.camera import Camera, nearest_to_axes
@@ -25,12 +25,11 @@ def seen_box(cameras: Sequence[Camera], cells: int = 48) -> Box:
     reach = max(float(np.linalg.norm(c.center - target)) for c in cameras)
     if reach == 0.0:
         raise UserError("all cameras stand in one place, so they do not say where the object is.")
-    box = np.stack([target - reach, target + reach])
-    points = _nodes(box, cells).reshape(-1, 3)
+    step = 2.0 * reach / cells
+    points = target - reach + (np.argwhere(np.ones((cells,) * 3)) + 0.5) * step
     seen = sum(c.sees(*c.project(points)).astype(np.int32) for c in cameras)
     inside = points[seen >= min(np.max(seen), MOST * len(cameras))]
-    half = reach / cells
-    return np.stack([inside.min(axis=0) - half, inside.max(axis=0) + half])
+    return np.stack([inside.min(axis=0) - 0.5 * step, inside.max(axis=0) + 0.5 * step])
 
 
 class Hull:
@@ -48,31 +47,32 @@ class Hull:
             cameras: of the masks.
             masks: 0 to 255, of the sizes of the cameras' images.
             within: a box that holds the object; default: what the cameras see.
-            cells: along each edge of the grid.
+            cells: along each edge of the grid; a multiple of 4.
 
         Raises:
             UserError: the silhouettes have no point in common: masks and poses do not match.
         """
-        self._views = [(c, mask >= COVERED) for c, mask in zip(cameras, masks, strict=True)]
-        box, self._cells = seen_box(cameras) if within is None else within, cells
-        for coarse in (cells // 3, cells // 2):
-            box = _box_of(self._carve(box, coarse), box)
-        self._box, self._occupied = box, self._carve(box, cells)
-        self.bounds: Box = _box_of(self._occupied, box)
+        self._silhouettes = [_Silhouette(c, mask) for c, mask in zip(cameras, masks, strict=True)]
+        self._box: Box = seen_box(cameras) if within is None else within
+        self._box = _box_of(self._carve(np.ones((cells // 2,) * 3, dtype=bool)), self._box)
+        self._occupied = self._carve(np.ones((cells // 4,) * 3, dtype=bool))
+        for _ in range(2):
+            self._occupied = self._carve(self._occupied.repeat(2, 0).repeat(2, 1).repeat(2, 2))
+        self.bounds: Box = _box_of(self._occupied, self._box)
 
     def contains(self, points: Float64[np.ndarray, "n 3"]) -> Bool[np.ndarray, "n"]:
         """Mark the points that lie in every silhouette in whose image they fall, and in half of the images."""
-        return self._in_all(points, [mask for _, mask in self._views])
+        return self._touching(points, 0.0)
 
     def sample(self, count: int, generator: np.random.Generator) -> Float64[np.ndarray, "n 3"]:
         """Draw points of the hull in the two outermost layers of its grid, uniform in volume."""
         inner = binary_erosion(self._occupied, iterations=2)
         shell = np.argwhere(self._occupied & ~inner)
-        step = (self._box[1] - self._box[0]) / self._cells
+        step = (self._box[1] - self._box[0]) / self._occupied.shape
         found: list[Float64[np.ndarray, "k 3"]] = []
         missing = count
-        for _ in range(200):
-            chosen = shell[generator.integers(len(shell), size=2 * missing + 64)]
+        for _ in range(100):
+            chosen = shell[generator.integers(len(shell), size=count + 1024)]
             points = self._box[0] + (chosen + generator.random(chosen.shape)) * step
             found.append(points[self.contains(points)][:missing])
             missing -= len(found[-1])
@@ -80,32 +80,53 @@ class Hull:
                 return np.concatenate(found)
         raise UserError("the visual hull of the masks is too thin to draw points of: do masks and poses match?")
 
-    def _carve(self, box: Box, cells: int) -> Bool[np.ndarray, "x y z"]:
-        """Mark the cells of a grid that may hold points of the hull; silhouettes grow by the cells' half diagonal."""
-        points = _nodes(box, cells).reshape(-1, 3)
-        radius = 0.5 * float(np.linalg.norm((box[1] - box[0]) / cells))
-        masks = [_grown_mask(camera, mask, box, radius) for camera, mask in self._views]
-        occupied = self._in_all(points, masks).reshape(cells, cells, cells)
-        if not occupied.any():
+    def _carve(self, candidates: Bool[np.ndarray, "x x x"]) -> Bool[np.ndarray, "x x x"]:
+        """Mark those of a grid's cells that may hold points of the hull: whose balls touch every silhouette."""
+        step = (self._box[1] - self._box[0]) / candidates.shape
+        cells = np.argwhere(candidates)
+        radius = 0.5 * float(np.linalg.norm(step))
+        cells = cells[self._touching(self._box[0] + (cells + 0.5) * step, radius)]
+        if len(cells) == 0:
             raise UserError("the masks have no point of space in common: masks and poses do not match.")
+        occupied = np.zeros_like(candidates)
+        occupied[tuple(cells.T)] = True
         return occupied
 
-    def _in_all(
-        self, points: Float64[np.ndarray, "n 3"], masks: Sequence[Bool[np.ndarray, "h w"]]
-    ) -> Bool[np.ndarray, "n"]:
-        """Mark the points in all masks; each mask is asked only of the points that are left."""
+    def _touching(self, points: Float64[np.ndarray, "n 3"], radius: float) -> Bool[np.ndarray, "n"]:
+        """Mark balls that touch every silhouette in whose image their centres fall; the others need not ask on."""
         left, seen = np.arange(len(points)), np.zeros(len(points), dtype=np.int32)
-        for (camera, _), mask in zip(self._views, masks, strict=True):
-            pixels, depth = camera.project(points[left])
-            inside = camera.sees(pixels, depth)
-            column, row = pixels[inside].astype(np.int64).T
-            keep = np.ones(len(left), dtype=bool)
-            keep[inside] = mask[row, column]
-            seen[left[inside]] += 1
-            left = left[keep]
+        for silhouette in self._silhouettes:
+            inside, touches = silhouette.touched(points[left], radius)
+            seen[left] += inside
+            left = left[touches | ~inside]
         marked = np.zeros(len(points), dtype=bool)
-        marked[left] = seen[left] >= MOST * len(masks)
+        marked[left] = seen[left] >= MOST * len(self._silhouettes)
         return marked
+
+
+class _Silhouette:
+    """A mask that tells whether any pixel of a square belongs to the object, by sums over all rectangles from 0."""
+
+    def __init__(self, camera: Camera, mask: Mask) -> None:
+        self._camera = camera
+        self._sums = np.zeros((camera.height + 1, camera.width + 1), dtype=np.int32)
+        self._sums[1:, 1:] = (mask >= COVERED).cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
+
+    def touched(
+        self, points: Float64[np.ndarray, "n 3"], radius: float
+    ) -> tuple[Bool[np.ndarray, "n"], Bool[np.ndarray, "n"]]:
+        """Say whether points fall into the image, and whether balls about them may touch the silhouette."""
+        camera = self._camera
+        pixels, depth = camera.project(points)
+        inside = camera.sees(pixels, depth)
+        near = depth[inside, None]
+        reach = max(camera.fx, camera.fy) * radius / np.maximum(near - radius, 1e-3 * near)
+        low = np.floor(np.maximum(pixels[inside] - reach, 0.0)).astype(np.int64)
+        high = np.minimum(np.floor(pixels[inside] + reach) + 1.0, (camera.width, camera.height)).astype(np.int64)
+        (x0, y0), (x1, y1), sums = low.T, high.T, self._sums
+        touches = np.zeros(len(points), dtype=bool)
+        touches[inside] = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0] > 0
+        return inside, touches
 
 
 def _box_of(occupied: Bool[np.ndarray, "x y z"], box: Box) -> Box:
@@ -113,22 +134,6 @@ def _box_of(occupied: Bool[np.ndarray, "x y z"], box: Box) -> Box:
     index = np.argwhere(occupied)
     step = (box[1] - box[0]) / occupied.shape
     return np.stack([box[0] + index.min(axis=0) * step, box[0] + (index.max(axis=0) + 1) * step])
-
-
-def _grown_mask(camera: Camera, mask: Bool[np.ndarray, "h w"], box: Box, radius: float) -> Bool[np.ndarray, "h w"]:
-    """A silhouette grown by the image of a ball of that radius, at the nearest place where it can lie in the box."""
-    depth = camera.project(np.stack(np.meshgrid(*box.T), axis=-1).reshape(-1, 3))[1]
-    nearest = max(float(depth.min()) - radius, 0.05 * float(depth.max()), 1e-12)
-    size = 2 * int(np.ceil(max(camera.fx, camera.fy) * radius / nearest)) + 1
-    grown: Bool[np.ndarray, "h w"] = maximum_filter(mask, size=size, mode="nearest")
-    return grown
-
-
-def _nodes(box: Box, cells: int) -> Float64[np.ndarray, "x y z 3"]:
-    """The centres of a grid's cells."""
-    step = (box[1] - box[0]) / cells
-    axes = [box[0, a] + (np.arange(cells) + 0.5) * step[a] for a in range(3)]
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
 
 def mean_color(

@@ -67,13 +67,13 @@ def _views(file: Path, document: dict[str, Any], images: str | None) -> tuple[li
     frames = json_file.list_of_objects(document, "frames", file)
     views, missing = [], []
     for number, frame in enumerate(frames):
-        where = f"{file.name}, frame {number}"
+        where = f"{file}, frame {number}"
         name = json_file.text(frame, "file_path", where)
         image = _image_of(file.parent, name, images)
         if image is None:
             missing.append(name)
         else:
-            views.append(_view(file.parent, image, {**document, **frame}, f"{file.parent / where}"))
+            views.append(_view(file.parent, image, {**document, **frame}, where))
     if not views:
         raise UserError(f"{file}: none of its {len(frames)} images exists; the first is {missing[0]}." if missing else
                         f"{file} lists no images.")  # fmt: skip
