@@ -7,7 +7,7 @@ units of the training space, sizes on the image in pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -78,6 +78,7 @@ class Image:
     radii: Float[Tensor, " g"]
 
 
+@runtime_checkable
 class Backend(Protocol):
     """Renders Gaussians as a camera sees them, differentiably in all that `Splats`, pose and features hold."""
 

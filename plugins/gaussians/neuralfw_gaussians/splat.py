@@ -27,7 +27,7 @@ class Splat(Renderer):
     def __init__(self, config: SplatConfig, build: Build) -> None:
         super().__init__(config, build)
         self.backend = backends.chosen(config.backend, str(build.device))
-        self._render = backends.module(self.backend).render
+        self._render = backends.renderer(self.backend, build.device)
         self._antialiased = config.antialiased
 
     def forward(self, scene: SceneView, batch: Quantities, want: frozenset[str]) -> Quantities:

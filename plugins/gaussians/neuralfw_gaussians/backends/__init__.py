@@ -5,7 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
+import torch
+
 from neuralfw.errors import UserError
+
+from ..contract import Backend
+from .moved import moved
 
 CPU, CUDA = ("cpu", "plain"), ("gsplat", "diff_gaussian_rasterization")
 NAMES = (*CUDA, *CPU)
@@ -28,3 +33,9 @@ def chosen(name: str, device: str) -> str:
         return name
     pool = CUDA if device.startswith("cuda") else ()
     return next((b for b in pool if module(b).unavailable() is None), "cpu")
+
+
+def renderer(name: str, device: torch.device) -> Backend:
+    """Return what a backend renders with, for scenes on a device: `cpu` gets copies of what is elsewhere."""
+    render: Backend = module(name).render
+    return moved(render, torch.device("cpu")) if name == "cpu" and device.type != "cpu" else render

@@ -1,4 +1,9 @@
-"""Adapter to diff-gaussian-rasterization (Inria, non-commercial licence), of 2023 and of 2024, on CUDA devices."""
+"""Adapter to diff-gaussian-rasterization (Inria, non-commercial licence), of 2023 and later, on CUDA devices.
+
+The package knows three channels, one near plane and no gradient of the camera. So colours and covariances are made
+here, in the camera's axes and enlarged until both near planes agree, and alpha, depth and features are the colours of
+further calls. It takes the principal point to be the image's centre where it linearises the projection.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +16,11 @@ from torch import Tensor
 
 from neuralfw.errors import UserError
 
-from ..contract import Image, Settings, Splats, View
+from ..contract import NEAR, Image, Settings, Splats, View
+from ..rotations import axes
+from .plain import colors
 
-_FAR = 100.0
+_ITS_NEAR, _ITS_FAR = 0.2, 100.0
 
 
 def unavailable() -> str | None:
@@ -24,58 +31,78 @@ def unavailable() -> str | None:
 
 
 def render(splats: Splats, view: View, settings: Settings, screen: Float[Tensor, "g 2"]) -> Image:
-    """Return the image; see `neuralfw_gaussians.contract`.
-
-    The package has three channels: alpha, depth and features are rendered as colours of further calls. It cuts at depth
-    0.2 and takes the principal point of the Jacobian to be the image's centre.
+    """Return the image; see `neuralfw_gaussians.contract`. Absolute sums are not to be had and stay 0.
 
     Raises:
         UserError: the installed version cannot do what is asked.
     """
-    pose, count = view.world_to_camera, len(splats.means)
-    depth = splats.means @ pose[2, :3] + pose[2, 3]
-    ones = torch.ones_like(depth)
-    columns = [ones, *([depth] if settings.depth else [])]
-    columns += [] if settings.features is None else [*settings.features.unbind(dim=1)]
-    columns += [ones] * (-len(columns) % 3)
-    pixels = torch.zeros(count, 3, device=pose.device, requires_grad=torch.is_grad_enabled())
-    if pixels.requires_grad:
-        pixels.register_hook(lambda gradient: screen[:, 0].add_(gradient[:, :2].norm(dim=1)) is None)
-    rgb, radii = _call(splats, view, settings, pixels, shs=splats.sh)
-    others = torch.zeros_like(pixels)
-    more = [_call(splats, view, settings, others, colors_precomp=torch.stack(columns[k : k + 3], dim=1))[0]
-            for k in range(0, len(columns), 3)]  # fmt: skip
-    values = torch.cat(more, dim=2)
-    extra = 2 if settings.depth else 1
-    features = None if settings.features is None else values[..., extra : extra + settings.features.shape[1]]
-    return Image(rgb, values[..., 0], values[..., 1] if settings.depth else None, features, radii.float())
+    from diff_gaussian_rasterization import GaussianRasterizer  # type: ignore[import-not-found]
 
+    size = _ITS_NEAR / NEAR
+    R, t = view.world_to_camera[:3, :3], view.world_to_camera[:3, 3]
+    means = splats.means @ R.T + t
+    A = size * R @ axes(splats.rotations) * splats.scales[:, None, :]
+    rows, columns = torch.triu_indices(3, 3)
+    covariances = (A @ A.transpose(1, 2))[:, rows, columns]
+    depth = means[:, 2:]
+    values = torch.cat([
+        colors(splats, view),
+        torch.ones_like(depth),
+        *([depth] if settings.depth else []),
+        *([] if settings.features is None else [settings.features]),
+    ], dim=1)  # fmt: skip
+    shown = torch.nn.functional.pad(values, (0, -values.shape[1] % 3))
+    centers = torch.zeros_like(means, requires_grad=True)
 
-def _call(splats: Splats, view: View, settings: Settings, pixels: Tensor, **colors: Tensor) -> tuple[Tensor, Tensor]:
-    """Return an image (h, w, 3) and the radii."""
-    from diff_gaussian_rasterization import (  # type: ignore[import-not-found]
-        GaussianRasterizationSettings,
-        GaussianRasterizer,
+    def add(gradient: Float[Tensor, "g 3"]) -> None:
+        screen[:, 0] += gradient[:, :2].norm(dim=1)
+
+    centers.register_hook(add)
+    rasterizer, images = GaussianRasterizer(_settings(view, settings)), []
+    for three in shown.split(3, dim=1):
+        image, radii, *_ = rasterizer(
+            means3D=size * means,
+            means2D=centers,
+            opacities=splats.opacities[:, None],
+            colors_precomp=three.contiguous(),
+            cov3D_precomp=covariances,
+        )
+        images.append(image)
+    image = torch.cat(images).permute(1, 2, 0)
+    first = 5 if settings.depth else 4
+    return Image(
+        rgb=image[..., :3],
+        alpha=image[..., 3],
+        depth=image[..., 4] if settings.depth else None,
+        features=None if settings.features is None else image[..., first : values.shape[1]],
+        radii=radii.float(),
     )
 
-    pose = view.world_to_camera
+
+def _settings(view: View, settings: Settings) -> Any:
+    """Return the package's settings for a camera at the origin; what they are called tells its version."""
+    from diff_gaussian_rasterization import GaussianRasterizationSettings
+
+    device = view.world_to_camera.device
     fx, fy, cx, cy = view.intrinsics.tolist()
-    projection = torch.zeros(4, 4, device=pose.device)
-    projection[0, 0], projection[0, 2] = 2 * fx / view.width, 2 * cx / view.width - 1
-    projection[1, 1], projection[1, 2] = 2 * fy / view.height, 2 * cy / view.height - 1
-    near = 0.01
-    projection[2, 2], projection[2, 3], projection[3, 2] = _FAR / (_FAR - near), -_FAR * near / (_FAR - near), 1.0
+    slope = _ITS_FAR / (_ITS_FAR - _ITS_NEAR)
+    projection = torch.tensor([
+        [2.0 * fx / view.width, 0.0, 2.0 * cx / view.width - 1.0, 0.0],
+        [0.0, 2.0 * fy / view.height, 2.0 * cy / view.height - 1.0, 0.0],
+        [0.0, 0.0, slope, -slope * _ITS_NEAR],
+        [0.0, 0.0, 1.0, 0.0],
+    ], device=device)  # fmt: skip
     options: dict[str, Any] = {
         "image_height": view.height,
         "image_width": view.width,
         "tanfovx": 0.5 * view.width / fx,
         "tanfovy": 0.5 * view.height / fy,
-        "bg": torch.zeros(3, device=pose.device),
+        "bg": torch.zeros(3, device=device),
         "scale_modifier": 1.0,
-        "viewmatrix": pose.T.contiguous(),
-        "projmatrix": (projection @ pose).T.contiguous(),
-        "sh_degree": round(splats.sh.shape[1] ** 0.5) - 1,
-        "campos": -pose[:3, :3].T @ pose[:3, 3],
+        "viewmatrix": torch.eye(4, device=device),
+        "projmatrix": projection.T.contiguous(),
+        "sh_degree": 0,
+        "campos": torch.zeros(3, device=device),
         "prefiltered": False,
         "debug": False,
     }
@@ -86,8 +113,4 @@ def _call(splats: Splats, view: View, settings: Settings, pixels: Tensor, **colo
         raise UserError("the installed diff-gaussian-rasterization has no antialiasing: take backend gsplat or cpu")
     if unknown := [name for name in known if name not in options]:
         raise UserError(f"the installed diff-gaussian-rasterization wants unknown settings: {', '.join(unknown)}")
-    image, radii, *_ = GaussianRasterizer(GaussianRasterizationSettings(**options))(
-        means3D=splats.means, means2D=pixels, opacities=splats.opacities[:, None], scales=splats.scales,
-        rotations=splats.rotations, **colors,
-    )  # fmt: skip
-    return image.permute(1, 2, 0), radii
+    return GaussianRasterizationSettings(**options)

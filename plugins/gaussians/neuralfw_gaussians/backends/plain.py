@@ -26,7 +26,7 @@ def render(splats: Splats, view: View, settings: Settings, screen: Float[Tensor,
     in_camera = splats.means @ view.world_to_camera[:3, :3].T + view.world_to_camera[:3, 3]
     pixels, covariance = project(splats, in_camera, view)
     before = torch.linalg.det(covariance)
-    covariance = covariance + DILATION * torch.eye(2, dtype=covariance.dtype)
+    covariance = covariance + DILATION * torch.eye(2).to(covariance)
     opacities = splats.opacities
     if settings.antialiased:
         opacities = opacities * (before / torch.linalg.det(covariance)).clamp_min(2.5e-5).sqrt()
