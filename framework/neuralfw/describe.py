@@ -36,7 +36,7 @@ def describe(registry: Registry, name: str) -> list[Facts]:
     found = [of_component(registry, c) for c in registry.components() if name in (c.name, c.full_name)]
     if name in registry.quantities():
         found.append(of_quantity(registry, registry.quantities()[name]))
-    if not found and (name.endswith(".toml") or find_recipe(name)):
+    if name.endswith(".toml") or find_recipe(name):
         found.append(of_recipe(name))
     if not found:
         raise unknown(registry, name)

@@ -101,5 +101,5 @@ def test_the_table_and_its_json(cli, ball):
     text = cli("list", "encoder", "--fits", ball).stdout
     assert text.splitlines()[1].split() == ["fields.sdf.encoder", "core/identity", "core/frequency"]
     assert "a swap is one line: --set fields.sdf.encoder.type=core/frequency" in text
-    (fit,) = json.loads(cli("list", "encoder", "--fits", ball, "--json").stdout)
+    fit, *_ = json.loads(cli("list", "encoder", "--fits", ball, "--json").stdout)
     assert fit["change"] == "fields.sdf.encoder.type=core/frequency" and fit["reason"] == ""

@@ -39,7 +39,7 @@ def random_rays(count: int, dtype: torch.dtype = torch.float64, *, distance: flo
 
 
 def brute_force(sdf: Sdf, rays: Rays, near: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
-    """Where each ray first meets a shape, by 1500 samples and bisection, infinite where it does not; and its least distance."""
+    """Where each ray first meets a shape, or infinity, and its least distance; by samples and bisection."""
     steps = torch.linspace(0.0, 1.0, 1500, dtype=near.dtype)
     at = near[:, None] + steps * (far - near)[:, None]
 

@@ -114,9 +114,7 @@ def test_a_camera_inside_the_bounds_starts_where_it_stands(how: str) -> None:
 
 @pytest.mark.parametrize("how", ["dense", "guided"])
 def test_a_ray_that_misses_the_bounds_is_judged_nearest_to_the_origin(how: str) -> None:
-    rays = Rays(
-        torch.tensor([[2.0, 0.0, -3.0]]), torch.tensor([[0.0, 0.0, 1.0]]), torch.ones(1), (1,)
-    )
+    rays = Rays(torch.tensor([[2.0, 0.0, -3.0]]), torch.tensor([[0.0, 0.0, 1.0]]), torch.ones(1), (1,))
     found, evaluations = search(how, sphere, rays, torch.tensor([True]))
     assert not found.hit and found.t == 3.0 and evaluations == 0
 

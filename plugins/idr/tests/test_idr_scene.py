@@ -95,7 +95,12 @@ def test_the_surface_of_the_sphere(photographs: Path, tmp_path: Path) -> None:
     assert deviation.mean() < 0.005 * 2.0 * RADIUS * 3.0**0.5
     assert mesh.vertices.min(axis=0) == pytest.approx(CENTER - RADIUS, abs=0.1)
     camera = Camera.look_at(
-        CENTER + np.array([0.0, -5.0, 1.0]), CENTER, np.array([0.0, 0.0, 1.0]), focal=1.2 * SIZE, width=SIZE, height=SIZE
+        CENTER + np.array([0.0, -5.0, 1.0]),
+        CENTER,
+        np.array([0.0, 0.0, 1.0]),
+        focal=1.2 * SIZE,
+        width=SIZE,
+        height=SIZE,
     )
     expected = photograph(camera) / 255.0
     seen = run.render(camera)
@@ -139,7 +144,9 @@ def interrupted(recipe: str, given: list[str], out: Path, after: int) -> Path:
 def test_cameras_start_where_the_noise_put_them_and_only_seen_rows_move(photographs: Path, tmp_path: Path) -> None:
     noise = {"fields.cameras.rotation_noise": 2.0, "fields.cameras.center_noise": 0.02}
     given = overrides(photographs, 1, **noise)
-    run = Run(train("idr_trained_cameras", [*given, "stages.fit.passes.pixels.views=1"], out=tmp_path / "run", device="cpu"))
+    run = Run(
+        train("idr_trained_cameras", [*given, "stages.fit.passes.pixels.views=1"], out=tmp_path / "run", device="cpu")
+    )
     true = np.stack([camera.world_to_camera for camera in run.data("images").cameras])  # type: ignore[attr-defined]
     with torch.no_grad():
         learnt = run.scene.fields["cameras"](torch.arange(VIEWS)).double().numpy()

@@ -36,7 +36,7 @@ def choose(name: str, device: torch.device) -> tuple[str, str]:
     """
     if name != "auto":
         if reason := _unfit(name, device):
-            raise UserError(f"hash_grid: backend {name!r} does not work here: {reason}; use backend = 'auto' or 'torch'")
+            raise UserError(f"hash_grid: backend {name!r} does not work here: {reason}; use 'auto' or 'torch'")
         return name, "as asked for"
     if device.type == "cpu":
         return "cpu", "the device is a CPU"

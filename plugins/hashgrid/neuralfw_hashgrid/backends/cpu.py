@@ -147,15 +147,18 @@ class _Touched:
         return out
 
     def _free(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> Shaped[np.ndarray, "entries f"]:
-        for k, (array, user) in enumerate(self._held):
-            if user() is None and array.shape == shape and array.dtype == dtype:
-                break
-        else:
+        def fits(array: np.ndarray[Any, Any], user: Any) -> bool:
+            return user() is None and array.shape == shape and array.dtype == dtype
+
+        k = next((k for k, held in enumerate(self._held) if fits(*held)), len(self._held))
+        if k == len(self._held):
             self._held = [(array, user) for array, user in self._held if user() is not None]
             k, array = len(self._held), np.empty(shape, dtype)
             array.fill(0)
+        else:
+            array = self._held[k][0]
         view = array.view()
-        self._held[k:k + 1] = [(array, weakref.ref(view))]
+        self._held[k : k + 1] = [(array, weakref.ref(view))]
         return view
 
 

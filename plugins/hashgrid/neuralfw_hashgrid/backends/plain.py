@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from ..grid import PRIMES, Grid, Level
+from ..grid import PRIMES, Grid
 
 
 def encode(grid: Grid, u: Float[Tensor, "n 3"], table: Float[Tensor, "entries f"]) -> Float[Tensor, "n features"]:
     """Return the features of points of the unit cube, level by level."""
-    return torch.cat([_interpolated(grid, level, u, table) for level in grid.levels], dim=1)
+    scale = torch.tensor([level.scale for level in grid.levels], dtype=u.dtype, device=u.device)
+    y = scale[:, None] * u[:, None] + 0.5
+    cell = y.detach().floor()
+    f = y - cell
+    f = f * f * (3.0 - 2.0 * f) if grid.smooth else f
+    x, y, z = _along_axes(torch.stack([1.0 - f, f], dim=-1))
+    weights = (x * y * z).flatten(2)
+    return torch.einsum("nlc,nlcf->nlf", weights, table[rows(grid, cell.long())]).flatten(1)
 
 
 def pullback(
@@ -25,23 +30,20 @@ def pullback(
         return torch.autograd.grad(encode(grid, u, table), u, g, create_graph=True)[0]
 
 
-def rows(level: Level, vertex: Int[Tensor, "n 3"]) -> Int[Tensor, " n"]:
-    """Return the rows of the table that hold these vertices."""
-    if level.hashed:
-        x, y, z = ((vertex[:, d] * PRIMES[d]) & 0xFFFFFFFF for d in range(3))
-        return level.offset + (x ^ y ^ z) % level.entries
-    x, y, z = vertex.unbind(1)
-    return level.offset + (x + level.resolution * (y + level.resolution * z)) % level.entries
+def rows(grid: Grid, cell: Int[Tensor, "n levels 3"]) -> Int[Tensor, "n levels 8"]:
+    """Return the rows of the table that hold the vertices of a cell of each level, x changing fastest."""
+    dense = sum(not level.hashed for level in grid.levels)  # the coarse ones
+    strides = [PRIMES if level.hashed else (1, level.resolution, level.resolution**2) for level in grid.levels]
+    sizes = [(level.entries, level.offset) for level in grid.levels]
+    entries, offset = torch.tensor(sizes, device=cell.device).t()[..., None, None, None]
+    vertex = torch.stack([cell, cell + 1], dim=-1) * torch.tensor(strides, device=cell.device)[..., None]
+    x, y, z = _along_axes(vertex)
+    own = (x + y + z)[:, :dense] % entries[:dense]
+    shared = (x[:, dense:] ^ y[:, dense:] ^ z[:, dense:]) & (entries[dense:] - 1)
+    return (torch.cat([own, shared], dim=1) + offset).flatten(2)
 
 
-def _interpolated(grid: Grid, level: Level, u: Tensor, table: Tensor) -> Float[Tensor, "n f"]:
-    y = level.scale * u + 0.5
-    cell = y.detach().floor()
-    f = y - cell
-    f = f * f * (3.0 - 2.0 * f) if grid.smooth else f
-    total = torch.zeros((), dtype=table.dtype, device=table.device)
-    for corner in product((0, 1), repeat=3):
-        x, y, z = (f[:, d] if corner[d] else 1.0 - f[:, d] for d in range(3))
-        vertex = cell.long() + torch.tensor(corner, device=u.device)
-        total = total + (x * y * z)[:, None] * table[rows(level, vertex)]
-    return total
+def _along_axes(pairs: Shaped[Tensor, "n levels 3 2"]) -> tuple[Tensor, Tensor, Tensor]:
+    """What belongs to the two vertices of each axis, each along an axis of its own: (n, levels, z, y, x)."""
+    x, y, z = pairs.unbind(2)
+    return x[:, :, None, None, :], y[:, :, None, :, None], z[:, :, :, None, None]

@@ -1,0 +1,57 @@
+"""neuralfw data inspect."""
+
+import json
+
+import numpy as np
+import pytest
+from photos import scenes
+
+CAMERAS = scenes.ring(6, 40, 32, 50.0)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    scenes.write_blender(tmp_path, CAMERAS, scenes.pictures(CAMERAS), test=(1, 4))
+    return tmp_path
+
+
+def test_what_a_folder_holds(cli, folder):
+    result = cli("data", "inspect", folder)
+    assert result.exit_code == 0
+    rows = dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if not line.startswith(" "))
+    assert rows["format"] == "blender" and rows["photographs"] == "6: 40 x 32" and rows["sets"] == "4 train, 2 test"
+    assert "6 of 6, alpha channels" in rows["masks"] and "FAULT" not in rows
+
+
+def test_the_same_as_json(cli, folder):
+    facts = json.loads(cli("data", "inspect", folder, "--json").stdout)
+    assert facts["images"] == 6 and facts["sizes"] == {"40 x 32": 6} and facts["faults"] == []
+    assert facts["memory_bytes"] == 6 * 40 * 32 * 4 and facts["cameras"]["focal_pixels"] == [50.0, 50.0]
+    assert np.allclose(facts["cameras"]["look_at"], (0.1, -0.05, 0.02), atol=1e-5)
+    assert min(facts["hull"]["upper"]) > 0.9
+
+
+def test_points_and_spare_images(cli, tmp_path):
+    images = [image[..., :3] for image in scenes.pictures(CAMERAS)]
+    scenes.write_colmap(tmp_path, CAMERAS, images)
+    scenes.save(tmp_path / "images", images[:1], "spare.png")
+    facts = json.loads(cli("data", "inspect", tmp_path, "--json").stdout)
+    assert facts["points"]["count"] == 60 and facts["points"]["mean_error_pixels"] == 0.5
+    assert facts["sets"] == {"train": 5, "test": 1} and "1 images have no pose" in facts["notes"][-1]
+
+
+def test_faults_are_told_all_together(cli, folder):
+    broken = folder / "train" / "r_2.png"
+    broken.write_bytes(broken.read_bytes()[:-80])
+    scenes.save(folder / "test", [np.zeros((32, 40, 4), np.uint8)], "r_0.png")
+    result = cli("data", "inspect", folder)
+    assert result.exit_code == 2
+    assert "r_2.png cannot be read as an image" in result.stdout.replace("\n", " ")
+    assert "1 of 5 masks show no object: test/r_0.png" in result.stdout.replace("\n", " ")
+
+
+def test_what_cannot_be_read_at_all(cli, tmp_path):
+    result = cli("data", "inspect", tmp_path)
+    assert result.exit_code == 2 and "holds no photographs with poses in a known format" in result.output
+    result = cli("data", "inspect", tmp_path, "--format", "colmapp")
+    assert result.exit_code == 2 and "Did you mean colmap?" in result.output
