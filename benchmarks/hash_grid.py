@@ -5,9 +5,9 @@
 Both encoders hold the same table, run in this one process and take turns; each ratio is the median over the rounds of
 (torch's time / numba's time). `wall` is elapsed time; `cpu` is processor time of all threads, which other programs on
 the machine disturb less (compare it with --threads 1). The eikonal row puts a layer of tanh on the features and
-differentiates (|∇f| - 1)² + |f| in the table, which is a double backward. The difference is that of the last result, relative to
-torch's largest entry. The optimiser rows are what a step of Adam on the table costs on top: over the whole table, and
-over the rows that received a gradient.
+differentiates (|∇f| - 1)² + |f| in the table, which is a double backward. The difference is that of the last result,
+relative to torch's largest entry. The optimiser rows are what a step of Adam on the table costs on top: over the whole
+table, and over the rows that received a gradient.
 """
 
 import argparse
