@@ -108,10 +108,12 @@ class SeenGaussiansConfig(NearGaussiansConfig):
     images: Annotated[str, Ref("data")] = Option("images", description="the photographs that see them, of set train")
     renderer: Annotated[Spec, Slot("renderer", "splat")] = Option(description="what renders the depth that they see")
     max_size: Annotated[int, Unit("pixels")] = Option(400, ge=1, description="longest side of what is rendered")
-    tolerance: float = Option(0.01, gt=0, description="how sure a depth is, as a share of the box's longest edge")
+    tolerance: float = Option(0.02, gt=0, description="how sure a depth is, as a share of the box's longest edge")
     reach: float = Option(0.05, gt=0, description="how far behind a depth is inside, as a share of that edge")
-    votes: int = Option(1, ge=1, description="how many photographs must look through what is outside")
-    empty: float = Option(0.3, gt=0, le=1, description="pixels whose mask is below this show no object")
+    votes: int = Option(
+        3, ge=1, description="how many depths must be behind what is outside; one pixel off the mask does"
+    )
+    empty: float = Option(0.1, gt=0, le=1, description="past pixels whose mask is below this, all is outside")
 
     def sets(self) -> Mapping[str, tuple[str, ...]]:
         given, (side,) = super().sets(), ("gs_pull/side",)

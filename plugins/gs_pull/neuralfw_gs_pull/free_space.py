@@ -78,12 +78,12 @@ class FreeSpace:
             points: scene units.
             tolerance: how far before a limit a point must lie to be in front of it, and how far behind to be behind.
             reach: how far behind a limit a point may lie to count as inside.
-            votes: how many views must look through a point that is outside.
+            votes: how many views must look through a point that is outside; past the object's mask one is enough.
         """
         parts = []
         for part in torch.split(points, max(1, CHUNK // len(self.poses))):
             gap, known = self.gaps(part)
-            through = (known & (gap > tolerance)).sum(dim=0)
+            through = _through(gap, known, tolerance, votes)
             behind = (known & (gap < -tolerance) & (gap > -reach)).any(dim=0)
             parts.append((through >= votes).float() - (behind & (through == 0)).float())
         return torch.cat(parts)
@@ -94,13 +94,19 @@ class FreeSpace:
         Args:
             points: scene units.
             tolerance: how far from a limit a point may lie to be what is seen there.
-            votes: how many views must look through a point that is no surface at all.
+            votes: how many views must look through a point that is no surface at all, as in `sides`.
         """
         centers = -torch.einsum("vij,vi->vj", self.poses[:, :3, :3], self.poses[:, :3, 3])
         parts = []
         for part in torch.split(points, max(1, CHUNK // len(self.poses))):
             gap, known = self.gaps(part)
-            sees = known & (gap.abs() <= tolerance) & ((known & (gap > tolerance)).sum(dim=0) < votes)
+            sees = known & (gap.abs() <= tolerance) & (_through(gap, known, tolerance, votes) < votes)
             direction = functional.normalize(centers[:, None] - part, dim=2)
             parts.append(torch.einsum("vn,vnj->nj", sees.float(), direction))
         return torch.cat(parts)
+
+
+def _through(gap: Float[Tensor, "v n"], known: Bool[Tensor, "v n"], tolerance: float, votes: int) -> Int[Tensor, " n"]:
+    """Return how many views look through each point; one that looks past the object counts as `votes` of them."""
+    weight = torch.where(torch.isinf(gap), votes, 1)
+    return (weight * (known & (gap > tolerance))).sum(dim=0)
