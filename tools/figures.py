@@ -78,7 +78,10 @@ def views(run: Path, figure: dict[str, Any]) -> float:
 
 
 def reference_points(run: Path, figure: dict[str, Any]) -> float:
-    """A percentile of the distances from reference points to the mesh, world units (benchmarks/reference_points.py)."""
+    """A percentile of the distances from reference points to the mesh, world units.
+
+    benchmarks/reference_points.py makes the points once: figures/reference_points.ply.
+    """
     from neuralfw.geometry import point_to_mesh_distance, read_mesh, read_point_cloud
 
     points = read_point_cloud(RESULTS / "reference_points.ply").points
@@ -146,6 +149,7 @@ MEASURES: dict[str, Callable[[Path, dict[str, Any]], float]] = {
     "reference_points": reference_points,
     "withheld_points": withheld_points,
     "observed_pixels": observed_pixels,
+    "ray_distance": ray_distance,
 }
 
 
