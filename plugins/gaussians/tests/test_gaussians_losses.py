@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-
 from known_splats import gaussians
 
 from neuralfw.testing import build_component

@@ -40,7 +40,8 @@ def rows(grid: Grid, cell: Int[Tensor, "n levels 3"]) -> Int[Tensor, "n levels 8
     x, y, z = _along_axes(vertex)
     own = (x + y + z)[:, :dense] % entries[:dense]
     shared = (x[:, dense:] ^ y[:, dense:] ^ z[:, dense:]) & (entries[dense:] - 1)
-    return (torch.cat([own, shared], dim=1) + offset).flatten(2)
+    features: Tensor = (torch.cat([own, shared], dim=1) + offset).flatten(2)
+    return features
 
 
 def _along_axes(pairs: Shaped[Tensor, "n levels 3 2"]) -> tuple[Tensor, Tensor, Tensor]:
