@@ -45,9 +45,10 @@ def test_faults_are_told_all_together(cli, folder):
     broken.write_bytes(broken.read_bytes()[:-80])
     scenes.save(folder / "test", [np.zeros((32, 40, 4), np.uint8)], "r_0.png")
     result = cli("data", "inspect", folder)
-    assert result.exit_code == 2
-    assert "r_2.png cannot be read as an image" in result.stdout.replace("\n", " ")
-    assert "1 of 5 masks show no object: test/r_0.png" in result.stdout.replace("\n", " ")
+    assert result.exit_code == 2 and result.stdout.count("\nFAULT ") == 2
+    unreadable, empty = json.loads(cli("data", "inspect", folder, "--json").stdout)["faults"]
+    assert "r_2.png cannot be read as an image" in unreadable
+    assert empty == "1 of 5 masks show no object: test/r_0.png"
 
 
 def test_what_cannot_be_read_at_all(cli, tmp_path):

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 from torch import Tensor
 
 from ..errors import UserError
@@ -53,7 +53,7 @@ class Section:
             raise UserError(f"crop = {list(self.crop)} leaves the photographs, which have {self.width} x {self.height}")
         return scaled.cropped(x, y, width, height)
 
-    def cut(self, pixels: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h2 w2 c"]:
+    def cut(self, pixels: Shaped[np.ndarray, "h w c"]) -> Shaped[np.ndarray, "h2 w2 c"]:
         """The part of a scaled picture."""
         if self.crop is None:
             return pixels

@@ -123,7 +123,7 @@ def _undistorted(pixels: Float64[np.ndarray, "k 2"], entry: CameraEntry, view: V
 
 
 def _sparse(
-    model: Path, entries: list[ImageEntry], seen: list[Float64[np.ndarray, "k 2"]]
+    model: Path, entries: list[ImageEntry], seen: list[Float64[np.ndarray, "_ 2"]]
 ) -> tuple[PointCloud | None, Tracks | None]:
     table = read_points(find_file(model, "points3D"))
     keep = usable(table.positions)
@@ -138,7 +138,7 @@ def _tracks(
     table: PointEntries,
     order: Int64[np.ndarray, "n"],
     entries: list[ImageEntry],
-    seen: list[Float64[np.ndarray, "k 2"]],
+    seen: list[Float64[np.ndarray, "_ 2"]],
 ) -> Tracks:
     ids = table.ids[order]
     named = np.concatenate([entry.points for entry in entries])
