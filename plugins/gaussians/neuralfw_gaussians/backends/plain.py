@@ -98,7 +98,7 @@ def _weights(
     going = torch.cumprod(1.0 - alpha, dim=2).detach() >= T_MIN
     alpha = torch.where(going, alpha, torch.zeros_like(alpha))
     after = torch.cumprod(1.0 - alpha, dim=2)
-    through = torch.cat([torch.ones_like(after[..., :1]), after], dim=2)
+    through = torch.cat([after.new_ones(*after.shape[:2], 1), after], dim=2)
     return alpha * through[..., :-1], through[..., -1]
 
 

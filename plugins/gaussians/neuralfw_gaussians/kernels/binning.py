@@ -18,14 +18,13 @@ class Bins:
     """The tiles' lists of Gaussians, one after the other.
 
     Attributes:
-        ids: which Gaussian, for each meeting of a Gaussian and a tile; nearer ones first within a tile.
-        slots: where that meeting stands when meetings are ordered by Gaussian.
+        meetings: for each meeting of a Gaussian and a tile which Gaussian it is, nearer ones first within a tile, and
+            the meeting's slot: where it stands when meetings are ordered by Gaussian.
         starts: the first meeting of each tile, row by row, and the end of the last.
         offsets: the first slot of each Gaussian, and the end of the last.
     """
 
-    ids: Int32[np.ndarray, " m"]
-    slots: Int32[np.ndarray, " m"]
+    meetings: Int32[np.ndarray, "m 2"]
     starts: Int64[np.ndarray, " t"]
     offsets: Int64[np.ndarray, " g1"]
 
@@ -39,8 +38,7 @@ def bins(depths: Float32[np.ndarray, " g"], boxes: Int32[np.ndarray, "g 4"], wid
     """
     columns, rows = -(-width // TILE), -(-height // TILE)
     visible = np.flatnonzero(boxes[:, 2] > boxes[:, 0])
-    ids, slots, starts, offsets = _fill(_sorted_by_depth(visible, depths), boxes, columns, rows)
-    return Bins(ids, slots, starts, offsets)
+    return Bins(*_fill(_sorted_by_depth(visible, depths), boxes, columns, rows))
 
 
 @njit(cache=True)
@@ -83,7 +81,7 @@ def _fill(order, boxes, columns, rows):
         starts[tile + 1] += starts[tile]
     for g in range(len(boxes)):
         offsets[g + 1] += offsets[g]
-    ids, slots = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
+    meetings = np.empty((starts[-1], 2), np.int32)
     places = starts[:-1].copy()
     for g in order:
         left, top = boxes[g, 0] // TILE, boxes[g, 1] // TILE
@@ -92,7 +90,7 @@ def _fill(order, boxes, columns, rows):
         for y in range(top, bottom):
             for x in range(left, right):
                 place = places[y * columns + x]
-                ids[place], slots[place] = g, slot
+                meetings[place, 0], meetings[place, 1] = g, slot
                 places[y * columns + x] += 1
                 slot += 1
-    return ids, slots, starts, offsets
+    return meetings, starts, offsets

@@ -13,12 +13,13 @@ import numpy as np
 from numba import njit, prange
 
 from .harmonics import harmonics, harmonics_gradient
-from .raster import ALPHA_MIN, SUMS
+from .raster import ALPHA_MIN, HEAD, SUMS
 
 DILATION = 0.3
 CHUNK = 1024
 _LOG2_E = math.log2(math.e)
 _CLAMP = 0.3
+_FAINTEST = math.log2(ALPHA_MIN)
 _SMALLEST_RATIO = 2.5e-5
 
 
@@ -92,7 +93,7 @@ def _compensation(xx, xy, yy):
 @no_type_check
 def project(
     means, scales, rotations, opacities, sh, features, pose, camera, center, width, height, near, antialiased,
-    with_depth, splats, values, boxes, depths, radii,
+    with_depth, splats, boxes, depths, radii,
 ):  # fmt: skip
     """Write what the compositing reads of each Gaussian; one that is not seen gets an empty box."""
     count, limits = len(means), _limits(camera, width, height)
@@ -115,7 +116,8 @@ def project(
             if not (opacity > ALPHA_MIN and math.isfinite(determinant)):
                 continue
             px, py = fx * t[0] / t[2] + cx, fy * t[1] / t[2] + cy
-            reach = 2.0 * math.log(opacity / ALPHA_MIN)
+            peak = math.log2(opacity)
+            reach = 2.0 / _LOG2_E * (peak - _FAINTEST)
             rx, ry = math.sqrt(reach * (xx + DILATION)), math.sqrt(reach * (yy + DILATION))
             left, right = max(px - rx - 0.5, 0.0), min(px + rx + 0.5, float(width))
             top, bottom = max(py - ry - 0.5, 0.0), min(py + ry + 0.5, float(height))
@@ -129,26 +131,28 @@ def project(
             scale = _LOG2_E / determinant
             splats[g, 0], splats[g, 1] = px, py
             splats[g, 2], splats[g, 3] = 0.5 * scale * (yy + DILATION), -scale * xy
-            splats[g, 4], splats[g, 5] = 0.5 * scale * (xx + DILATION), math.log2(opacity)
+            splats[g, 4], splats[g, 5] = 0.5 * scale * (xx + DILATION), peak
+            splats[g, 6], splats[g, 7] = y0, y1
             dx, dy, dz = means[g, 0] - center[0], means[g, 1] - center[1], means[g, 2] - center[2]
             length = math.sqrt(dx * dx + dy * dy + dz * dz)
             harmonics(sh.shape[1], dx / length, dy / length, dz / length, basis)
-            for channel in range(3):
-                color = 0.5
-                for k in range(sh.shape[1]):
-                    color += basis[k] * sh[g, k, channel]
-                values[g, channel] = max(color, 0.0)
+            red = green = blue = 0.5
+            for k in range(sh.shape[1]):
+                red += basis[k] * sh[g, k, 0]
+                green += basis[k] * sh[g, k, 1]
+                blue += basis[k] * sh[g, k, 2]
+            splats[g, HEAD], splats[g, HEAD + 1], splats[g, HEAD + 2] = max(red, 0.0), max(green, 0.0), max(blue, 0.0)
             if with_depth:
-                values[g, 3] = t[2]
+                splats[g, HEAD + 3] = t[2]
             for channel in range(features.shape[1]):
-                values[g, extra + channel] = features[g, channel]
+                splats[g, HEAD + extra + channel] = features[g, channel]
 
 
 @njit(parallel=True, cache=True)
 @no_type_check
 def project_backward(
     means, scales, rotations, opacities, sh, pose, camera, center, width, height, antialiased, with_depth, boxes,
-    values, sums, d_means, d_scales, d_rotations, d_opacities, d_sh, d_features, d_pose, screen,
+    splats, sums, d_means, d_scales, d_rotations, d_opacities, d_sh, d_features, d_pose, screen,
 ):  # fmt: skip
     """Turn the sums of the compositing into gradients, those of each chunk's camera apart."""
     count, limits = len(means), _limits(camera, width, height)
@@ -230,13 +234,12 @@ def project_backward(
             length = math.sqrt(mx * mx + my * my + mz * mz)
             mx, my, mz = mx / length, my / length, mz / length
             harmonics(sh.shape[1], mx, my, mz, basis)
+            red = sums[g, SUMS] if splats[g, HEAD] > 0.0 else 0.0
+            green = sums[g, SUMS + 1] if splats[g, HEAD + 1] > 0.0 else 0.0
+            blue = sums[g, SUMS + 2] if splats[g, HEAD + 2] > 0.0 else 0.0
             for k in range(sh.shape[1]):
-                weights[k] = 0.0
-            for channel in range(3):
-                shade = sums[g, SUMS + channel] if values[g, channel] > 0.0 else 0.0
-                for k in range(sh.shape[1]):
-                    d_sh[g, k, channel] += basis[k] * shade
-                    weights[k] += sh[g, k, channel] * shade
+                d_sh[g, k, 0], d_sh[g, k, 1], d_sh[g, k, 2] = basis[k] * red, basis[k] * green, basis[k] * blue
+                weights[k] = red * sh[g, k, 0] + green * sh[g, k, 1] + blue * sh[g, k, 2]
             gx, gy, gz = harmonics_gradient(sh.shape[1], mx, my, mz, weights)
             along = gx * mx + gy * my + gz * mz
             gx, gy, gz = (gx - along * mx) / length, (gy - along * my) / length, (gz - along * mz) / length

@@ -19,17 +19,21 @@ import numpy as np
 from numba import float32, njit, prange
 
 from .binning import TILE
-from .vector import absolute, both, exp2, full, load, select, smaller, some, steps, store, total
+from .vector import absolute, both, exp2, full, load, prefetch, select, smaller, some, steps, store, total
 
 ALPHA_MAX, ALPHA_MIN, T_MIN = 0.99, 1.0 / 255.0, 1e-4
+HEAD = 8
+"""Numbers of a projected Gaussian before those of its channels: the mean's x and y, ½a, b and ½c times log2(e), log2 of
+the opacity, its first row of pixels and the end of its rows. Together they fill a line of the cache."""
 SUMS = 8
-"""Gradient sums of a slot before those of its channels: of ln α, its moments in x, y, x², xy and y², and those of the
-absolute gradients in the mean's x and y, times log2(e)."""
+"""Gradient sums of a slot before those of its channels: of ln α, its moments in x, y, x², xy and y², and, if wanted,
+those of the absolute gradients in the mean's x and y, times log2(e)."""
 
-_LOG2_E = float32(np.log2(np.e))
 _FAINTEST = float32(np.log2(ALPHA_MIN))
 _ALPHA_MAX, _T_MIN = float32(ALPHA_MAX), float32(T_MIN)
 _PIXELS = TILE * TILE
+_NEVER = float32(np.inf)
+_AHEAD = 4
 
 
 @njit(inline="always")
@@ -40,35 +44,34 @@ def _power(dx, dy, a, b, c, peak):
 
 
 @cache
-def kernels(channels: int, with_absolute: bool) -> SimpleNamespace:
-    """Return `forward` and `backward`, compiled for a number of channels.
+def kernels(channels: int) -> SimpleNamespace:
+    """Return `forward` and `backward` for a number of channels, each compiled when it is first called.
 
-    Args:
-        channels: values composited for each pixel.
-        with_absolute: also sum the absolute gradients of the pixels (AbsGS, arXiv 2404.10484).
+    Both read rows of `HEAD` + channels numbers of Gaussians, and the tiles' lists of `Bins`. The forward writes the
+    image, the transmittance that is left of each pixel and at which place of its tile's list it ended, or infinity. The
+    backward writes the slots' sums; those of absolute gradients (AbsGS, arXiv 2404.10484) if `with_absolute`.
     """
 
     @njit(parallel=True, cache=True)
     @no_type_check
-    def forward(splats, values, boxes, ids, starts, width, height, image, ends, lasts):
+    def forward(splats, meetings, starts, width, height, image, lefts, stops):
         columns = (width + TILE - 1) // TILE
         for tile in prange(len(starts) - 1):
             first, end = starts[tile], starts[tile + 1]
             x0, y0 = (tile % columns) * TILE, (tile // columns) * TILE
-            live, kept = np.ones(_PIXELS, np.float32), np.ones(_PIXELS, np.float32)
-            last = np.full(_PIXELS, -1.0, np.float32)
+            light, stop = np.ones(_PIXELS, np.float32), np.full(_PIXELS, _NEVER, np.float32)
             sums = np.zeros(channels * _PIXELS, np.float32)
             lanes = steps() + float32(x0 + 0.5)
             for k in range(first, end):
-                g = ids[k]
+                prefetch(splats, meetings[min(k + _AHEAD, end - 1), 0])
+                g = meetings[k, 0]
                 dx = lanes - splats[g, 0]
                 a, b, c, peak = splats[g, 2], splats[g, 3], splats[g, 4], splats[g, 5]
                 stopped = False
-                for row in range(max(boxes[g, 1] - y0, 0), min(boxes[g, 3] - y0, TILE)):
-                    dy = float32(y0 + row + 0.5) - splats[g, 1]
-                    power = _power(dx, dy, a, b, c, peak)
+                for row in range(max(int(splats[g, 6]) - y0, 0), min(int(splats[g, 7]) - y0, TILE)):
+                    power = _power(dx, float32(y0 + row + 0.5) - splats[g, 1], a, b, c, peak)
                     at = row * TILE
-                    before = load(live, at)
+                    before = load(light, at)
                     seen = both(power >= full(_FAINTEST), before > full(0.0))
                     if not some(seen):
                         continue
@@ -78,16 +81,16 @@ def kernels(channels: int, with_absolute: bool) -> SimpleNamespace:
                     weight = select(going, alpha * before, full(0.0))
                     for channel in range(channels):
                         place = channel * _PIXELS + at
-                        store(sums, place, load(sums, place) + weight * values[g, channel])
-                    store(kept, at, select(going, after, load(kept, at)))
-                    store(last, at, select(going, full(float32(k - first)), load(last, at)))
-                    rest = select(going, after, select(seen, full(0.0), before))
-                    store(live, at, rest)
-                    stopped = stopped or some(both(seen, after < full(_T_MIN)))
+                        store(sums, place, load(sums, place) + weight * splats[g, HEAD + channel])
+                    ending = both(seen, after < full(_T_MIN))
+                    store(light, at, select(going, after, select(ending, full(0.0) - before, before)))
+                    if some(ending):
+                        stopped = True
+                        store(stop, at, select(ending, full(float32(k - first)), load(stop, at)))
                 if stopped:
                     alive = False
                     for row in range(TILE):
-                        alive = alive or some(load(live, row * TILE) > full(0.0))
+                        alive = alive or some(load(light, row * TILE) > full(0.0))
                     if not alive:
                         break
             for row in range(min(TILE, height - y0)):
@@ -95,44 +98,46 @@ def kernels(channels: int, with_absolute: bool) -> SimpleNamespace:
                     pixel = row * TILE + column
                     for channel in range(channels):
                         image[y0 + row, x0 + column, channel] = sums[channel * _PIXELS + pixel]
-                    ends[y0 + row, x0 + column] = kept[pixel]
-                    lasts[y0 + row, x0 + column] = last[pixel]
+                    lefts[y0 + row, x0 + column] = abs(light[pixel])
+                    stops[y0 + row, x0 + column] = stop[pixel]
 
     @njit(parallel=True, cache=True)
     @no_type_check
-    def backward(splats, values, boxes, ids, slots, starts, width, height, ends, lasts, d_image, d_alpha, out):
+    def backward(splats, meetings, starts, width, height, lefts, stops, d_image, d_alpha, with_absolute, out):
         columns = (width + TILE - 1) // TILE
         for tile in prange(len(starts) - 1):
             first = starts[tile]
             x0, y0 = (tile % columns) * TILE, (tile // columns) * TILE
             after, behind = np.ones(_PIXELS, np.float32), np.zeros(_PIXELS, np.float32)
-            last = np.full(_PIXELS, -1.0, np.float32)
+            stop = np.zeros(_PIXELS, np.float32)
             up, shares = np.zeros(channels * _PIXELS, np.float32), np.zeros(channels * TILE, np.float32)
-            furthest = -1
+            furthest = float32(0.0)
             for row in range(min(TILE, height - y0)):
                 for column in range(min(TILE, width - x0)):
                     pixel = row * TILE + column
-                    after[pixel], last[pixel] = ends[y0 + row, x0 + column], lasts[y0 + row, x0 + column]
+                    after[pixel], stop[pixel] = lefts[y0 + row, x0 + column], stops[y0 + row, x0 + column]
                     behind[pixel] = -d_alpha[y0 + row, x0 + column] * after[pixel]
-                    furthest = max(furthest, int(last[pixel]))
+                    furthest = max(furthest, stop[pixel])
                     for channel in range(channels):
                         up[channel * _PIXELS + pixel] = d_image[y0 + row, x0 + column, channel]
             lanes = steps() + float32(x0 + 0.5)
-            for k in range(starts[tile + 1] - 1, first + furthest, -1):
-                out[slots[k], :] = 0.0
-            for k in range(first + furthest, first - 1, -1):
-                g = ids[k]
+            end = starts[tile + 1] if furthest == _NEVER else first + int(furthest)
+            for k in range(end, starts[tile + 1]):
+                out[meetings[k, 1], :] = 0.0
+            for k in range(end - 1, first - 1, -1):
+                prefetch(splats, meetings[max(k - _AHEAD, first), 0])
+                g = meetings[k, 0]
                 dx = lanes - splats[g, 0]
                 a, b, c, peak = splats[g, 2], splats[g, 3], splats[g, 4], splats[g, 5]
                 s, sy, syy, spread_x, spread_y = full(0.0), full(0.0), full(0.0), full(0.0), full(0.0)
-                slot, touched = slots[k], False
+                slot, touched = meetings[k, 1], False
                 out[slot, :] = 0.0
                 shares[:] = 0.0
-                for row in range(max(boxes[g, 1] - y0, 0), min(boxes[g, 3] - y0, TILE)):
+                for row in range(max(int(splats[g, 6]) - y0, 0), min(int(splats[g, 7]) - y0, TILE)):
                     dy = float32(y0 + row + 0.5) - splats[g, 1]
                     power = _power(dx, dy, a, b, c, peak)
                     at = row * TILE
-                    seen = both(power >= full(_FAINTEST), load(last, at) >= full(float32(k - first)))
+                    seen = both(power >= full(_FAINTEST), load(stop, at) > full(float32(k - first)))
                     if not some(seen):
                         continue
                     touched = True
@@ -144,7 +149,7 @@ def kernels(channels: int, with_absolute: bool) -> SimpleNamespace:
                     dot = full(0.0)
                     for channel in range(channels):
                         gradient = load(up, channel * _PIXELS + at)
-                        dot = dot + gradient * values[g, channel]
+                        dot = dot + gradient * splats[g, HEAD + channel]
                         place = channel * TILE
                         store(shares, place, load(shares, place) + weight * gradient)
                     hidden = load(behind, at)
@@ -158,7 +163,8 @@ def kernels(channels: int, with_absolute: bool) -> SimpleNamespace:
                 if touched:
                     out[slot, 0], out[slot, 1], out[slot, 2] = total(s), total(s * dx), total(sy)
                     out[slot, 3], out[slot, 4], out[slot, 5] = total(s * dx * dx), total(sy * dx), total(syy)
-                    out[slot, 6], out[slot, 7] = total(spread_x), total(spread_y)
+                    if with_absolute:
+                        out[slot, 6], out[slot, 7] = total(spread_x), total(spread_y)
                     for channel in range(channels):
                         out[slot, SUMS + channel] = total(load(shares, channel * TILE))
 

@@ -95,6 +95,26 @@ def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, types.intp, vector), generate
 
 
+@intrinsic
+@no_type_check
+def prefetch(typing_context, rows, index):
+    """Fetch the beginning of a row of a two-dimensional array into the cache."""
+
+    def generate(context, builder, signature, args):
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        stride = cgutils.unpack_tuple(builder, array.strides, 2)[0]
+        bytes_ = ir.PointerType(ir.IntType(8))
+        place = builder.gep(builder.bitcast(array.data, bytes_), [builder.mul(stride, args[1])])
+        kinds = [ir.Constant(ir.IntType(32), value) for value in (0, 3, 1)]  # to read, into the nearest cache, data
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), [bytes_, *[ir.IntType(32)] * 3]), "llvm.prefetch.p0i8"
+        )
+        builder.call(function, [place, *kinds])
+        return context.get_dummy_value()
+
+    return types.void(rows, types.intp), generate
+
+
 def _arithmetic(name: str) -> Any:
     @intrinsic
     @no_type_check
@@ -203,11 +223,13 @@ _EXP2 = _exp2_coefficients()
 @intrinsic
 @no_type_check
 def exp2(typing_context: Any, value: Any) -> Any:
-    """Return 2^x, for x from -126 to 126."""
+    """Return 2^x for x up to 126, and 2^-126 for x below -126."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        whole = _call(builder, f"llvm.rint.v{LANES}f32", _FLOATS, args[0])
-        part = builder.fsub(args[0], whole)
+        smallest = _constant([-126.0] * LANES)
+        x = builder.select(builder.fcmp_ordered(">", args[0], smallest), args[0], smallest)
+        whole = _call(builder, f"llvm.rint.v{LANES}f32", _FLOATS, x)
+        part = builder.fsub(x, whole)
         result = _constant([_EXP2[-1]] * LANES)
         for coefficient in reversed(_EXP2[:-1]):
             product = builder.fmul(result, part, flags=("contract",))
