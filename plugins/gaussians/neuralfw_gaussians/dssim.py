@@ -12,10 +12,12 @@ from torch import Tensor
 from neuralfw.components import Build, Loss, Quantities
 from neuralfw.threads import numba_threads
 
-from .kernels.ssim import ssim, window
+from .kernels.ssim import room_for, ssim, window
 from .render_config import DssimConfig
 
 _WINDOW = window()
+_rooms = {"ssim": np.empty(0, np.float32)}
+"""Memory that is kept from call to call: touching fresh pages costs more than the sums."""
 
 
 class Dssim(Loss):
@@ -52,8 +54,11 @@ class _Similarity(torch.autograd.Function):
         planes = [np.ascontiguousarray(image.detach().float().permute(2, 0, 1).numpy()) for image in (a, b)]
         gradient = np.empty_like(planes[0])
         by_row = np.empty(planes[0].shape[0] * planes[0].shape[1], np.float32)
+        if len(_rooms["ssim"]) < room_for(*gradient.shape):
+            _rooms["ssim"] = np.empty(room_for(*gradient.shape), np.float32)
+        shares = np.ascontiguousarray(share.detach().float().numpy())
         with numba_threads():
-            ssim(*planes, _WINDOW, np.ascontiguousarray(share.detach().float().numpy()), by_row, gradient)
+            ssim(*planes, _WINDOW, shares, _rooms["ssim"], by_row, gradient)
         ctx.gradient = torch.from_numpy(gradient).permute(1, 2, 0)
         return torch.tensor(by_row.sum(dtype=np.float64), dtype=a.dtype)
 
