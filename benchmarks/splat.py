@@ -201,15 +201,16 @@ class Torch(Opponent):
         self.gradient = torch.autograd.grad(loss, self._leaves)[2]
 
 
-def medians(work: dict[str, Work], rounds: int) -> dict[str, float]:
-    """Return the median of each in ms; all take turns, after a round that does not count."""
+def medians(work: dict[str, Work], rounds: int, calls: int = 1) -> dict[str, float]:
+    """Return the median of each in ms; all take turns, with some calls each, after a round that does not count."""
     times: dict[str, list[float]] = {name: [] for name in work}
     for turn in range(rounds + 1):
         for name, do in work.items():
             start = time.perf_counter()
-            do()
+            for _ in range(calls):
+                do()
             if turn:
-                times[name].append(1e3 * (time.perf_counter() - start))
+                times[name].append(1e3 * (time.perf_counter() - start) / calls)
     return {name: statistics.median(t) for name, t in times.items()}
 
 
@@ -259,7 +260,7 @@ def similarity(width: int, height: int, rounds: int) -> None:
         return lambda: torch.autograd.grad(function(leaf, b, share), leaf)
 
     opponents = {"five convolutions": customary, "one grouped convolution": dssim.plain}
-    found = medians({"ours": through(dssim.similarity), **{n: through(f) for n, f in opponents.items()}}, rounds)
+    found = medians({"ours": through(dssim.similarity), **{n: through(f) for n, f in opponents.items()}}, rounds, 5)
     print(f"SSIM {width}x{height}: ours {found['ours']:.1f} ms", end="")
     for name in opponents:
         print(f"; {name} {found[name]:.1f} ms, {found[name] / found['ours']:.1f} times", end="")

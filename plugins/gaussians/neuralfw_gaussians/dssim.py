@@ -12,12 +12,10 @@ from torch import Tensor
 from neuralfw.components import Build, Loss, Quantities
 from neuralfw.threads import numba_threads
 
-from .kernels.ssim import room_for, ssim, window
+from .kernels.ssim import ssim, window
 from .render_config import DssimConfig
 
 _WINDOW = window()
-_rooms = {"ssim": np.empty(0, np.float32)}
-"""Memory that is kept from call to call: touching fresh pages costs more than the sums."""
 
 
 class Dssim(Loss):
@@ -51,15 +49,13 @@ def similarity(a: Float[Tensor, "h w 3"], b: Float[Tensor, "h w 3"], share: Floa
 class _Similarity(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, share: Tensor) -> Tensor:
-        planes = [np.ascontiguousarray(image.detach().float().permute(2, 0, 1).numpy()) for image in (a, b)]
-        gradient = np.empty_like(planes[0])
-        by_row = np.empty(planes[0].shape[0] * planes[0].shape[1], np.float32)
-        if len(_rooms["ssim"]) < room_for(*gradient.shape):
-            _rooms["ssim"] = np.empty(room_for(*gradient.shape), np.float32)
-        shares = np.ascontiguousarray(share.detach().float().numpy())
-        with numba_threads():
-            ssim(*planes, _WINDOW, shares, _rooms["ssim"], by_row, gradient)
-        ctx.gradient = torch.from_numpy(gradient).permute(1, 2, 0)
+        height, width, channels = a.shape
+        first, second, shares = (image.detach().float().contiguous().numpy() for image in (a, b, share))
+        gradient, by_row = np.empty((height, width * channels), np.float32), np.empty(height, np.float32)
+        rows = (image.reshape(height, -1) for image in (first, second))
+        with numba_threads() as threads:
+            ssim(*rows, channels, _WINDOW, shares, 2 * threads, by_row, gradient)
+        ctx.gradient = torch.from_numpy(gradient).view(a.shape)
         return torch.tensor(by_row.sum(dtype=np.float64), dtype=a.dtype)
 
     @staticmethod

@@ -1,7 +1,12 @@
 """Structural similarity (Wang et al. 2004) and its gradient in the first image, both in one go.
 
 Windows are Gaussian, 11 × 11, σ = 1.5, over images padded by zeros, as in 3D Gaussian splatting. The filter is
-separable: rows, then columns, sixteen pixels at a time.
+separable: down the columns, sixteen numbers at a time, then along the row. Channels stay interleaved: along a row the
+taps are as far apart as there are channels.
+
+A thread takes blocks of rows from top to bottom. It keeps what a row passes on to the gradient of the rows around it
+for as long as they need it, so that nothing between images and gradient leaves the cache. Rows beside a block are
+computed twice, to the same bits: the result does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ from .vector import LANES, full, load, store, total
 RADIUS = 5
 SIGMA = 1.5
 C1, C2 = np.float32(0.01**2), np.float32(0.03**2)
+_TAPS = 2 * RADIUS + 1
 
 
 def window() -> Float32[np.ndarray, "11"]:
@@ -26,87 +32,124 @@ def window() -> Float32[np.ndarray, "11"]:
     return normalized
 
 
-def room_for(channels: int, height: int, width: int) -> int:
-    """Return how many numbers `ssim` needs room for."""
-    return 8 * channels * height * (-(-width // LANES) * LANES)
-
-
 @njit(inline="always")
 @no_type_check
-def _along_row(padded, width, weights, out, at):
-    """Filter a padded row into `out` from an index on; both hold whole vectors."""
-    for x in range(0, width, LANES):
-        filtered = load(padded, x) * weights[0]
-        for k in range(1, 2 * RADIUS + 1):
-            filtered = filtered + load(padded, x + k) * weights[k]
-        store(out, at + x, filtered)
-
-
-@njit(inline="always")
-@no_type_check
-def _across_rows(rows, first, stride, height, y, x, weights):
-    """Return the filtered columns x to x + 15 of an image at row y; its rows are `stride` apart, from `first` on."""
-    filtered = full(0.0)
-    for k in range(max(0, RADIUS - y), min(2 * RADIUS + 1, height + RADIUS - y)):
-        filtered = filtered + load(rows, first + (y + k - RADIUS) * stride + x) * weights[k]
+def _along_row(row, x, channels, weights):
+    """Return numbers x to x + 15 of a row, filtered; the row begins and ends with room for the window."""
+    filtered = load(row, x) * weights[0]
+    for k in range(1, _TAPS):
+        filtered = filtered + load(row, x + k * channels) * weights[k]
     return filtered
+
+
+@njit(cache=True)
+@no_type_check
+def _moments(a, b, y, weights, rows, margin):
+    """Filter a, b, a², b² and ab down the columns at row y, into five rows from their margin on."""
+    height, count = a.shape
+    first, end = max(0, RADIUS - y), min(_TAPS, height + RADIUS - y)
+    p, q = a.reshape(-1), b.reshape(-1)
+    whole = count // LANES * LANES
+    for x in range(0, whole, LANES):
+        u, v, aa, bb, ab = full(0.0), full(0.0), full(0.0), full(0.0), full(0.0)
+        for k in range(first, end):
+            at = (y + k - RADIUS) * count + x
+            left, right = load(p, at), load(q, at)
+            some_left, some_right = left * weights[k], right * weights[k]
+            u, v = u + some_left, v + some_right
+            aa, bb, ab = aa + some_left * left, bb + some_right * right, ab + some_left * right
+        at = margin + x
+        store(rows[0], at, u)
+        store(rows[1], at, v)
+        store(rows[2], at, aa)
+        store(rows[3], at, bb)
+        store(rows[4], at, ab)
+    for x in range(whole, count):  # what is left of a row is less than a vector
+        rows[:, margin + x] = np.float32(0.0)
+        for k in range(first, end):
+            left, right, weight = a[y + k - RADIUS, x], b[y + k - RADIUS, x], weights[k]
+            rows[0, margin + x] += weight * left
+            rows[1, margin + x] += weight * right
+            rows[2, margin + x] += weight * left * left
+            rows[3, margin + x] += weight * right * right
+            rows[4, margin + x] += weight * left * right
+
+
+@njit(cache=True)
+@no_type_check
+def _compare(rows, shares, channels, weights, partial):
+    """Return the sum of share × similarity over a row; write its derivatives in the mean of a, of a² and of ab."""
+    sums, one = full(0.0), full(1.0)
+    for x in range(0, len(shares), LANES):
+        u, v = _along_row(rows[0], x, channels, weights), _along_row(rows[1], x, channels, weights)
+        aa, bb = _along_row(rows[2], x, channels, weights), _along_row(rows[3], x, channels, weights)
+        ab, uv, squares = _along_row(rows[4], x, channels, weights), u * v, u * u + v * v
+        n1, n2 = uv * 2.0 + C1, (ab - uv) * 2.0 + C2
+        r1, r2 = one / (squares + C1), one / (aa + bb - squares + C2)
+        s = load(shares, x) * r1 * r2
+        value = n1 * n2 * s
+        sums = sums + value
+        store(partial[0], x, s * v * (n2 - n1) * 2.0 - u * value * (r1 - r2) * 2.0)
+        store(partial[1], x, value * r2 * -2.0)
+        store(partial[2], x, n1 * s * 2.0)
+    return total(sums)
+
+
+@njit(cache=True)
+@no_type_check
+def _gradient(partials, y, height, channels, weights, rows, margin, p, q, out):
+    """Filter the derivatives around row y and put the gradient in the row p of a together, q being that of b."""
+    flat, length = partials.reshape(-1), len(out)
+    first, end = max(0, RADIUS - y), min(_TAPS, height + RADIUS - y)
+    places = np.empty(_TAPS, np.int64)
+    for k in range(first, end):
+        places[k] = (y + k - RADIUS) % _TAPS * 3 * length
+    for x in range(0, length, LANES):
+        mean, square, product = full(0.0), full(0.0), full(0.0)
+        for k in range(first, end):
+            at = places[k] + x
+            mean = mean + load(flat, at) * weights[k]
+            square = square + load(flat, at + length) * weights[k]
+            product = product + load(flat, at + 2 * length) * weights[k]
+        store(rows[0], margin + x, mean)
+        store(rows[1], margin + x, square)
+        store(rows[2], margin + x, product)
+    for x in range(0, len(out), LANES):
+        mean, square = _along_row(rows[0], x, channels, weights), _along_row(rows[1], x, channels, weights)
+        product = _along_row(rows[2], x, channels, weights)
+        store(out, x, mean + load(p, x) * square + load(q, x) * product)
 
 
 @njit(parallel=True, cache=True)
 @no_type_check
-def ssim(a, b, weights, share, room, by_row, gradient):
+def ssim(a, b, channels, weights, share, blocks, by_row, gradient):
     """Write the sums of `share` times the similarity, row by row, and their gradient in the image a.
 
-    All images are (channels, height, width) float32; `share` (height, width) weighs the pixels; `room` holds what comes
-    between, see `room_for`.
+    Images are (height, width × channels) float32, C-contiguous; `share` (height, width) weighs the pixels. `blocks` is
+    how many parts the rows are dealt out in.
     """
-    channels, height, width = a.shape
-    stride = (width + LANES - 1) // LANES * LANES
-    plane = height * stride
-    moments, partial = room[: 5 * channels * plane], room[5 * channels * plane :]
-    for job in prange(channels * height):
-        c, y = job // height, job % height
-        padded = np.zeros((5, stride + 2 * LANES), np.float32)
-        for x in range(width):
-            p, q = a[c, y, x], b[c, y, x]
-            padded[0, RADIUS + x], padded[1, RADIUS + x] = p, q
-            padded[2, RADIUS + x], padded[3, RADIUS + x], padded[4, RADIUS + x] = p * p, q * q, p * q
-        for k in range(5):
-            _along_row(padded[k], width, weights, moments, (k * channels + c) * plane + y * stride)
-    for job in prange(channels * height):
-        c, y = job // height, job % height
-        shares, sums = np.zeros(stride, np.float32), full(0.0)
-        shares[:width] = share[y]
-        for x in range(0, width, LANES):
-            u = _across_rows(moments, c * plane, stride, height, y, x, weights)
-            v = _across_rows(moments, (channels + c) * plane, stride, height, y, x, weights)
-            aa = _across_rows(moments, (2 * channels + c) * plane, stride, height, y, x, weights)
-            bb = _across_rows(moments, (3 * channels + c) * plane, stride, height, y, x, weights)
-            ab = _across_rows(moments, (4 * channels + c) * plane, stride, height, y, x, weights)
-            n1, n2 = u * v * 2.0 + C1, (ab - u * v) * 2.0 + C2
-            e1, e2 = u * u + v * v + C1, aa - u * u + bb - v * v + C2
-            s = load(shares, x) / (e1 * e2)
-            value = n1 * n2 * s
-            sums = sums + value
-            at = c * plane + y * stride + x
-            store(partial, at, s * v * (n2 - n1) * 2.0 - u * value * (1.0 / e1 - 1.0 / e2) * 2.0)
-            store(partial, channels * plane + at, (value / e2) * -1.0)
-            store(partial, 2 * channels * plane + at, n1 * s * 2.0)
-        by_row[job] = total(sums)
-    for job in prange(channels * height):
-        c, y = job // height, job % height
-        padded = np.zeros(stride + 2 * LANES, np.float32)
-        for k in range(3):
-            at = (k * channels + c) * plane + y * stride
-            padded[RADIUS : RADIUS + width] = partial[at : at + width]
-            _along_row(padded, width, weights, moments, at)
-    for job in prange(channels * height):
-        c, y = job // height, job % height
-        p, q, out = np.zeros(stride, np.float32), np.zeros(stride, np.float32), np.empty(stride, np.float32)
-        p[:width], q[:width] = a[c, y], b[c, y]
-        for x in range(0, width, LANES):
-            d_mean = _across_rows(moments, c * plane, stride, height, y, x, weights)
-            d_square = _across_rows(moments, (channels + c) * plane, stride, height, y, x, weights)
-            d_product = _across_rows(moments, (2 * channels + c) * plane, stride, height, y, x, weights)
-            store(out, x, d_mean + load(p, x) * d_square * 2.0 + load(q, x) * d_product)
-        gradient[c, y] = out[:width]
+    height, count = a.shape
+    length, margin = (count + LANES - 1) // LANES * LANES, RADIUS * channels
+    for block in prange(blocks):
+        top, end = block * height // blocks, (block + 1) * height // blocks
+        rows = np.zeros((5, length + 2 * margin), np.float32)
+        others = np.zeros((3, length + 2 * margin), np.float32)
+        partials = np.zeros((_TAPS, 3, length), np.float32)
+        shares, p, q, out = (
+            np.zeros(length, np.float32), np.zeros(length, np.float32),
+            np.zeros(length, np.float32), np.zeros(length, np.float32),
+        )  # fmt: skip
+        for y in range(max(0, top - RADIUS), end + RADIUS):
+            if y < height:
+                for x in range(share.shape[1]):
+                    for channel in range(channels):
+                        shares[x * channels + channel] = share[y, x]
+                _moments(a, b, y, weights, rows, margin)
+                similar = _compare(rows, shares, channels, weights, partials[y % _TAPS])
+                if top <= y < end:
+                    by_row[y] = similar
+            done = y - RADIUS
+            if done >= top:
+                p[:count], q[:count] = a[done], b[done]
+                _gradient(partials, done, height, channels, weights, others, margin, p, q, out)
+                gradient[done] = out[:count]
