@@ -131,7 +131,7 @@ class Photographs:
         valid = self._pixels[index].valid
         return torch.ones(self._shape(index), dtype=torch.bool) if valid is None else valid
 
-    def silhouettes(self, indices: Sequence[int]) -> list[UInt8[np.ndarray, "h w"]]:
+    def silhouettes(self, indices: Sequence[int]) -> list[UInt8[np.ndarray, "_ _"]]:
         """Return the masks of some views, 0 to 255, without reading the other photographs."""
         return _in_threads(self._silhouette, indices)
 

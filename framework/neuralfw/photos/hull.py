@@ -15,7 +15,7 @@ COVERED = 26
 MOST = 0.5
 """Share of the cameras that must see a point."""
 
-Mask = UInt8[np.ndarray, "h w"]
+Mask = UInt8[np.ndarray, "_ _"]
 Box = Float64[np.ndarray, "2 3"]
 
 
@@ -137,7 +137,7 @@ def _box_of(occupied: Bool[np.ndarray, "x y z"], box: Box) -> Box:
 
 
 def mean_color(
-    points: Float64[np.ndarray, "n 3"], cameras: Sequence[Camera], images: Sequence[UInt8[np.ndarray, "h w 3"]]
+    points: Float64[np.ndarray, "n 3"], cameras: Sequence[Camera], images: Sequence[UInt8[np.ndarray, "_ _ 3"]]
 ) -> Float64[np.ndarray, "n 3"]:
     """The mean of what the images show at the points, hidden or not, in [0, 1]; grey where none shows a point."""
     total, count = np.zeros((len(points), 3)), np.zeros((len(points), 1))

@@ -89,7 +89,7 @@ def _broken(view: View, faults: Iterable[str]) -> bool:
     return any(str(view.image) in fault for fault in faults)
 
 
-def _faults_of_masks(views: Iterable[View], masks: Iterable[UInt8[np.ndarray, "h w"] | None]) -> list[str]:
+def _faults_of_masks(views: Iterable[View], masks: Iterable[UInt8[np.ndarray, "_ _"] | None]) -> list[str]:
     """Name the views whose masks show no object, or nothing else."""
     kinds: dict[str, Callable[[Any], bool]] = {
         "show no object": lambda mask: bool((mask < COVERED).all()),
@@ -139,7 +139,7 @@ def _points(capture: Capture) -> Facts | None:
     return facts | ({} if capture.cloud is None else {"file": str(capture.cloud)})
 
 
-def _hull(capture: Capture, masks: list[UInt8[np.ndarray, "h w"]]) -> tuple[Facts | None, list[str]]:
+def _hull(capture: Capture, masks: list[UInt8[np.ndarray, "_ _"]]) -> tuple[Facts | None, list[str]]:
     cameras = [c.resized(m.shape[1], m.shape[0]) for c, m in zip(capture.cameras, masks, strict=True)]
     try:
         low, high = Hull(cameras, masks).bounds

@@ -35,7 +35,7 @@ class FreeSpace:
     limits: Float[Tensor, " pixels"]
 
     @classmethod
-    def of(cls, cameras: Sequence[Quantities], limits: Sequence[Float[Tensor, "h w"]]) -> FreeSpace:
+    def of(cls, cameras: Sequence[Quantities], limits: Sequence[Float[Tensor, "_ _"]]) -> FreeSpace:
         """Return the free space of views, given as batches of one view and their limits."""
         counts = torch.tensor([limit.numel() for limit in limits])
         return cls(

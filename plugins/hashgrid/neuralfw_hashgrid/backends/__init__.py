@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,7 @@ from ..grid import Grid
 _MODULES = {"cpu": "cpu", "torch": "plain", "tinycudann": "tinycudann"}
 
 
+@runtime_checkable
 class Backend(Protocol):
     """What a backend module offers."""
 
