@@ -34,9 +34,20 @@ _ALPHA_MAX, _T_MIN = float32(ALPHA_MAX), float32(T_MIN)
 _PIXELS = TILE * TILE
 _NEVER = float32(np.inf)
 _AHEAD = 4
+_PRIME = 1_000_003
 
 
-@njit(inline="always")
+@njit(cache=True)
+@no_type_check
+def _tile(job, columns, rows):
+    """Return the tiles in an order in which each part has rows from all over the image.
+
+    A thread gets an equal part of the jobs in a row, and some parts of an image hold more Gaussians than others.
+    """
+    return job // columns * _PRIME % rows * columns + job % columns
+
+
+@njit(cache=True)
 @no_type_check
 def _power(dx, dy, a, b, c, peak):
     """Return log2 α of a row of pixels; the conic is scaled by log2(e)/2."""
@@ -55,8 +66,9 @@ def kernels(channels: int) -> SimpleNamespace:
     @njit(parallel=True, cache=True)
     @no_type_check
     def forward(splats, meetings, starts, width, height, image, lefts, stops):
-        columns = (width + TILE - 1) // TILE
-        for tile in prange(len(starts) - 1):
+        columns, rows = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
+        for job in prange(columns * rows):
+            tile = _tile(job, columns, rows)
             first, end = starts[tile], starts[tile + 1]
             x0, y0 = (tile % columns) * TILE, (tile // columns) * TILE
             light, stop = np.ones(_PIXELS, np.float32), np.full(_PIXELS, _NEVER, np.float32)
@@ -104,8 +116,9 @@ def kernels(channels: int) -> SimpleNamespace:
     @njit(parallel=True, cache=True)
     @no_type_check
     def backward(splats, meetings, starts, width, height, lefts, stops, d_image, d_alpha, with_absolute, out):
-        columns = (width + TILE - 1) // TILE
-        for tile in prange(len(starts) - 1):
+        columns, rows = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
+        for job in prange(columns * rows):
+            tile = _tile(job, columns, rows)
             first = starts[tile]
             x0, y0 = (tile % columns) * TILE, (tile // columns) * TILE
             after, behind = np.ones(_PIXELS, np.float32), np.zeros(_PIXELS, np.float32)

@@ -16,7 +16,8 @@ import numpy as np
 from llvmlite import ir
 from numba import float32, types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model
 
 LANES = 16
 
@@ -49,13 +50,9 @@ def _constant(values: Any) -> ir.Constant:
 def full(typing_context: Any, value: Any) -> Any:
     """Return a vector with one value in every lane."""
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        single = context.cast(builder, args[0], signature.args[0], float32)
-        first = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), single, ir.Constant(ir.IntType(32), 0))
-        zeros = ir.Constant(_INTS, [0] * LANES)
-        return builder.shuffle_vector(first, ir.Constant(_FLOATS, ir.Undefined), zeros)
-
-    return vector(value), generate
+    return vector(value), lambda context, builder, signature, args: context.cast(
+        builder, args[0], signature.args[0], vector
+    )
 
 
 @intrinsic
@@ -115,50 +112,35 @@ def prefetch(typing_context, rows, index):
     return types.void(rows, types.intp), generate
 
 
-def _arithmetic(name: str) -> Any:
-    @intrinsic
-    @no_type_check
-    def apply(typing_context: Any, a: Any, b: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return getattr(builder, name)(*args, flags=("contract", "nsz", "arcp"))
-
-        return vector(vector, vector), generate
-
-    return apply
+@lower_cast(types.Number, vector)
+def _spread(context: Any, builder: Any, of: Any, to: Any, value: Any) -> Any:
+    """Let a number stand for a vector with it in every lane."""
+    single = context.cast(builder, value, of, float32)
+    first = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), single, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, ir.Constant(_FLOATS, ir.Undefined), ir.Constant(_INTS, [0] * LANES))
 
 
-def _comparison(sign: str) -> Any:
-    @intrinsic
-    @no_type_check
-    def apply(typing_context: Any, a: Any, b: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return builder.fcmp_ordered(sign, *args)
-
-        return mask(vector, vector), generate
-
-    return apply
-
-
-def _operator(function: Callable[..., Any], apply: Any) -> None:
+def _operator(function: Callable[..., Any], result: _Lanes, generate: Callable[..., Any]) -> None:
     """Let an operator take two vectors, or a vector and a number."""
 
-    @overload(function)
-    @no_type_check
-    def chosen(a, b):
-        if a == vector and b == vector:
-            return lambda a, b: apply(a, b)
-        if a == vector and isinstance(b, types.Number):
-            return lambda a, b: apply(a, full(b))
-        if isinstance(a, types.Number) and b == vector:
-            return lambda a, b: apply(full(a), b)
-        return None
+    class Signature(AbstractTemplate):
+        def generic(self, args: Any, kws: Any) -> Any:
+            known = all(a == vector or isinstance(a, types.Number) for a in args)
+            return signature(result, vector, vector) if known and len(args) == 2 and vector in args else None
+
+    infer_global(function)(Signature)
+    lower_builtin(function, vector, vector)(lambda context, builder, sig, args: generate(builder, *args))
 
 
-for _function, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
-    _operator(_function, _arithmetic(_name))
-_operator(operator.truediv, _arithmetic("fdiv"))
-for _function, _sign in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">=")):
-    _operator(_function, _comparison(_sign))
+_FLAGS = ("contract", "nsz", "arcp")
+_operator(operator.add, vector, lambda builder, a, b: builder.fadd(a, b, flags=_FLAGS))
+_operator(operator.sub, vector, lambda builder, a, b: builder.fsub(a, b, flags=_FLAGS))
+_operator(operator.mul, vector, lambda builder, a, b: builder.fmul(a, b, flags=_FLAGS))
+_operator(operator.truediv, vector, lambda builder, a, b: builder.fdiv(a, b, flags=_FLAGS))
+_operator(operator.lt, mask, lambda builder, a, b: builder.fcmp_ordered("<", a, b))
+_operator(operator.le, mask, lambda builder, a, b: builder.fcmp_ordered("<=", a, b))
+_operator(operator.gt, mask, lambda builder, a, b: builder.fcmp_ordered(">", a, b))
+_operator(operator.ge, mask, lambda builder, a, b: builder.fcmp_ordered(">=", a, b))
 
 
 @intrinsic
