@@ -196,6 +196,19 @@ def test_surgery_moves_parameters_and_running_means_together(context: Context) -
         ctx.optimise()
 
 
+def test_graph_of_an_earlier_step_does_not_hinder_surgery(context: Context) -> None:
+    ctx = context(FIELDS + stage("dots = {}"))
+    ctx.begin()
+    ctx.run(ctx.due)
+    before = ctx.terms(ctx.due)
+    Surgery(ctx.scene, ctx.optimisers, list).edit("dots", torch.arange(4))
+    ctx.begin()
+    ctx.run(ctx.due)
+    ctx.backward(ctx.terms(ctx.due))
+    assert before
+    assert ctx.scene.fields["dots"].place.grad.shape == (4, 3)
+
+
 def test_pruned_elements_keep_their_running_means(recipe: Write, tmp_path: Path) -> None:
     class Prune:
         @hook

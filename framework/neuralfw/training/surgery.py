@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import torch
 from jaxtyping import Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..components import Stateful
 from ..scene import Scene
@@ -47,10 +47,21 @@ class Surgery:
         if rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < count:
             raise ValueError(f"surgery on {field!r}: an index is not among its {count} elements")
         for name, parameter in parameters.items():
-            parameter.data, parameter.grad = parameter.data[rows], None
+            _refill(parameter, parameter.data[rows])
             self._optimisers.edit(name, keep, copies)
         self.edited |= parameters.keys()
         index = torch.full((count,), -1, dtype=torch.long, device=keep.device)
         index[keep] = torch.arange(keep.numel(), device=keep.device)
         for keeper in self._keepers():
             keeper.renumber(field, index, rows.numel())
+
+
+def _refill(parameter: nn.Parameter, rows: Tensor) -> None:
+    """Give a parameter other rows.
+
+    A graph of an earlier step that is still alive keeps a node which expects the gradient in its old shape; torch
+    makes a new one only when the type changes.
+    """
+    other = torch.float64 if rows.dtype != torch.float64 else torch.float32
+    parameter.data = rows.new_empty(0, dtype=other)
+    parameter.data, parameter.grad = rows, None
