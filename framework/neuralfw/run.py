@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +22,7 @@ from .rendering import Pictures
 from .rundir import RunFolder
 from .scene import Scene, SceneView
 from .session import Checked, check, choose_device
+from .strict_json import dumps
 from .suggest import nearest
 from .training.checkpoint import Store
 from .training.state import load_weights
@@ -280,7 +280,7 @@ class Run:
             result = self._eval_surface(protocol, reference, shape)
         name = protocol if shape is None else f"{protocol}_{_safe(shape)}"
         self.folder.eval.mkdir(exist_ok=True)
-        (self.folder.eval / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        (self.folder.eval / f"{name}.json").write_text(dumps(result, indent=2) + "\n", encoding="utf-8")
         return result
 
     def _eval_surface(self, protocol: str, reference: Path | None, shape: str | None) -> dict[str, Any]:

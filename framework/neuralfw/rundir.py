@@ -17,6 +17,7 @@ from typing import Any
 from .errors import UserError, saying
 from .geometry.files import write_file
 from .registry import Registry
+from .strict_json import dumps
 from .suggest import nearest
 
 FORMAT = 1
@@ -80,7 +81,7 @@ class RunFolder:
 
     def write_json(self, path: Path, value: dict[str, Any]) -> None:
         """Write a file of plain data, with the number of its format."""
-        self.write(path, json.dumps({"format": FORMAT, **value}, indent=2) + "\n")
+        self.write(path, dumps({"format": FORMAT, **value}, indent=2) + "\n")
 
     def read_json(self, path: Path) -> dict[str, Any]:
         """Read a small file of the run.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
+
+from ..strict_json import dumps
 
 WIDTH = 110
 
@@ -42,7 +43,7 @@ def write(lines: Iterable[str]) -> None:
 
 def write_json(value: Any) -> None:
     """Write a value as JSON to stdout."""
-    typer.echo(json.dumps(value, indent=2, default=str))
+    typer.echo(dumps(value, indent=2, default=str))
 
 
 def width() -> int:

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from ..errors import saying
 from ..geometry.files import write_file
+from ..strict_json import dumps
 
 
 class RunLog:
@@ -35,7 +36,7 @@ class RunLog:
         """Write one line: numbers to TensorBoard as well."""
         assert self._file is not None
         with saying("write", self._metrics):
-            self._file.write(json.dumps({"step": step, **values}) + "\n")
+            self._file.write(dumps({"step": step, **values}) + "\n")
             self._file.flush()
             if self._tensorboard is not None:
                 for name, value in values.items():
