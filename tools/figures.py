@@ -19,9 +19,12 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from neuralfw.data.images import Images
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "figures"
@@ -89,16 +92,25 @@ def reference_points(run: Path, figure: dict[str, Any]) -> float:
     return float(np.percentile(distance, figure["percentile"]))
 
 
+def photographs(run: Path) -> Images:
+    """The posed photographs of a run."""
+    from neuralfw.data.images import Images
+    from neuralfw.run import Run
+
+    images = Run(run).data("images")
+    assert isinstance(images, Images)
+    return images
+
+
 def withheld_points(run: Path, figure: dict[str, Any]) -> float:
     """Share of the COLMAP points withheld from the start that lie within 0.5 % of all points' diagonal of the mesh."""
     from neuralfw.geometry import point_to_mesh_distance, read_mesh
-    from neuralfw.run import Run
 
-    opened = Run(run)
-    images = opened.data("images")
+    images = photographs(run)
+    assert images.capture.points is not None and images.withheld is not None
     points = images.capture.points.points
     diagonal = np.linalg.norm(points.max(axis=0) - points.min(axis=0))
-    withheld = opened.frame.to_world(images.withheld.double().numpy())
+    withheld = images.frame.to_world(images.withheld.double().numpy())
     return float((point_to_mesh_distance(withheld, read_mesh(run / "meshes/mesh.ply")) <= 0.005 * diagonal).mean())
 
 
@@ -106,10 +118,10 @@ def observed_pixels(run: Path, figure: dict[str, Any]) -> float:
     """Share of the pixels at which COLMAP observed a point that the mesh covers."""
     from neuralfw.geometry import read_mesh
     from neuralfw.raster import silhouette
-    from neuralfw.run import Run
 
-    images = Run(run).data("images")
+    images = photographs(run)
     mesh, tracks = read_mesh(run / "meshes/mesh.ply"), images.capture.tracks
+    assert tracks is not None
     covered = []
     for index, view in enumerate(images.views):
         column, row = tracks.pixels[tracks.view == index].astype(int).T
