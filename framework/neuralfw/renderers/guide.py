@@ -25,6 +25,12 @@ _NEAR = 4.0
 _HALVINGS = 6
 """How often the step is halved in search of a crossing between two places on the outside."""
 
+_NARROWED = 4
+"""How often the step to both sides of a least distance is halved, where a parabola does not find it."""
+
+_KINK = 0.01
+"""Distance by which a parabola may miss, in its steps; where it misses by more, it is not what the distance is like."""
+
 _OUTSIDE = 1e3
 
 
@@ -232,17 +238,41 @@ class _March:
         self.found[met], self.high[met], self.f_high[met] = True, self._least_at[met], self._least[met]
 
     def _refined(
-        self, rows: Int[Tensor, " k"], t: Float[Tensor, " k"], step: Float[Tensor, " k"], f_low: Float[Tensor, " k"]
+        self, rows: Int[Tensor, " k"], t: Float[Tensor, " k"], step: Float[Tensor, " k"]
     ) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"]]:
-        """Return the place of least distance among t, t ± step and the vertex of the parabola through them."""
-        index = self._index[rows]
-        pair = self._f(index, torch.stack([t, t + step], dim=1))
-        middle, high = pair.unbind(1)
-        bend = (f_low - 2.0 * middle + high).clamp_min(1e-12)
-        vertex = t + (0.5 * step * (f_low - high) / bend).clamp(-step, step)
-        values = torch.stack([f_low, middle, high, self._f(index, vertex)], dim=1)
-        least, which = values.min(dim=1)
-        return torch.stack([t - step, t, t + step, vertex], dim=1).gather(1, which[:, None])[:, 0], least
+        """Return where the distance is least within t ± step, and how much it is.
+
+        Most often that is the vertex of the parabola through three places. A fourth, at the vertex but not too near to
+        the others, tells where a parabola is not what the distance is like (it has kinks inside of shapes): there, and
+        where the distance still falls at an end, steps are halved instead.
+        """
+        places = torch.stack([t - step, t, t + step], dim=1)
+        low, middle, high = self._f(self._index[rows], places).unbind(1)
+        bend, slope = (low - 2.0 * middle + high).clamp_min(1e-12), 0.5 * (high - low)
+        offset = torch.where(slope > 0.0, -1.0, 1.0) * (slope.abs() / bend).clamp(0.25, 0.9)
+        places = torch.cat([places, (t + offset * step)[:, None]], dim=1)
+        vertex = self._f(self._index[rows], places[:, 3])
+        least, which = torch.stack([low, middle, high, vertex], dim=1).min(dim=1)
+        at = places.gather(1, which[:, None])[:, 0]
+        expected = middle + (slope + 0.5 * bend * offset) * offset
+        falls = (which == 0) | (which == 2)
+        unlike = (falls | ((vertex - expected).abs() > _KINK * step)).nonzero()[:, 0]
+        width = torch.where(falls, 2.0 * step, step)
+        at[unlike], least[unlike] = self._halved(rows[unlike], at[unlike], least[unlike], width[unlike])
+        return at, least
+
+    def _halved(
+        self, rows: Int[Tensor, " k"], t: Float[Tensor, " k"], least: Float[Tensor, " k"], step: Float[Tensor, " k"]
+    ) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"]]:
+        """Return where the distance is least within t ± step, by steps to both sides that are halved each time."""
+        near, far = self._near[rows], self._far[rows]
+        for _ in range(_NARROWED if len(rows) else 0):
+            step = 0.5 * step
+            sides = torch.stack([torch.maximum(t - step, near), torch.minimum(t + step, far)], dim=1)
+            values = torch.cat([least[:, None], self._f(self._index[rows], sides)], dim=1)
+            least, which = values.min(dim=1)
+            t = torch.cat([t[:, None], sides], dim=1).gather(1, which[:, None])[:, 0]
+        return t, least
 
     def intersections(self) -> Float[Tensor, " m"]:
         """Return where the rays meet the surface; where a ray does not, where it came nearest so far."""
@@ -260,7 +290,6 @@ class _March:
         near, far = self._near[rows], self._far[rows]
         step = (0.5 * (far - near)).clamp_max(self._cell)
         t = self._at[rows].gather(1, ahead.argmin(dim=1)[:, None])[:, 0].clamp(near + step, far - step)
-        f_low = self._f(self._index[rows], t - step)
-        t, value = self._refined(rows, t, step, f_low)
+        t, value = self._refined(rows, t, step)
         earlier = ~self.found[rows] & (self._least[rows] < value)
         return torch.where(earlier, self._least_at[rows], t)
