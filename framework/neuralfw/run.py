@@ -284,12 +284,13 @@ class Run:
         return result
 
     def _eval_surface(self, protocol: str, reference: Path | None, shape: str | None) -> dict[str, Any]:
+        from .exporting import photographed
         from .metrics.against_file import evaluate_against_file
 
         truth = reference or self.recipe.evaluate.reference
         if truth is None:
             raise UserError("nothing to compare with: give --reference FILE, or set evaluate.reference in the recipe")
-        return evaluate_against_file(self.mesh(shape=shape), truth, protocol)
+        return evaluate_against_file(self.mesh(shape=shape), truth, protocol, photographed(self))
 
 
 def _share(text: str) -> float:

@@ -8,11 +8,13 @@ import pytest
 
 import neuralfw
 from neuralfw.coloring import color_vertices
+from neuralfw.exporting import photographed
 from neuralfw.geometry import Camera, Mesh, read_mesh
+from neuralfw.metrics.culling import cull_by_masks
 from neuralfw.raster import rasterize
 from neuralfw.recipe.faults import RecipeError
 
-from .conftest import CENTER, RADIUS
+from .conftest import CENTER, RADIUS, camera
 
 Write = Callable[..., Path]
 MESHER = 'mesher = { type = "marching_cubes", resolution = 24, method = "dense" }'
@@ -50,6 +52,23 @@ def test_faces_that_no_photograph_sees_are_dropped(exported: Callable[[str], Mes
     mesh = exported("cull = true\nkeep = 'largest'")
     below = (mesh.vertices[:, 1] - CENTER[1]) / RADIUS
     assert -0.95 < below.min() < -0.4 and below.max() > 0.9
+
+
+def test_protocols_ask_a_run_for_its_cameras_and_masks(recipe: Write, tmp_path: Path) -> None:
+    run = neuralfw.train(recipe("\n[evaluate]\nviews = false\n"), out=tmp_path / "run", device="cpu")
+    asked = photographed(run)
+    assert asked is not None
+    centers = asked.centers()
+    assert len(centers) == 10  # those held out are part of the trajectory
+    np.testing.assert_allclose(centers[sorted(centers)[0]], camera(6).center, atol=1e-9)  # test/r_6
+    ball = run.mesh()
+    higher = ball.vertices + np.array([0.0, 0.25, 0.0])
+    faces = np.concatenate([ball.faces, ball.faces + len(ball.vertices)])
+    culled = cull_by_masks(Mesh(np.concatenate([ball.vertices, higher]), faces), asked.masked(), dilation=1 / 40)
+    assert len(ball.faces) < len(culled.faces) < len(faces)
+    assert higher[:, 1].max() - CENTER[1] > 2.24
+    assert (culled.vertices[:, 1] - CENTER[1]).max() < 2.15
+    assert len(cull_by_masks(ball, asked.masked(), dilation=1 / 40).faces) == len(ball.faces)
 
 
 def wall(half: float, depth: float) -> Mesh:

@@ -1,14 +1,16 @@
 """The DTU protocol (Jensen et al. 2014; the Python form that the field uses): accuracy, completeness, Chamfer in mm.
 
 Of a mesh in DTU's millimetres: vertices and a lattice of points 0.2 mm apart in each triangle, thinned greedily to
-0.2 mm, in the order of a seeded shuffle. Accuracy counts the points inside the scan's observability mask, completeness
-the points of the structured-light scan above the ground plane; distances of 20 mm and more are dropped from either
-mean, which forgives what is missing: how many were dropped stands beside it.
+0.2 mm, in the order of a seeded shuffle. The field culls meshes by the photographs' masks before (protocol
+`dtu_culled`); `dtu` takes them as they are. Accuracy counts the points inside the scan's observability mask,
+completeness the points of the structured-light scan above the ground plane; distances of 20 mm and more are dropped
+from either mean, which forgives what is missing: how many were dropped stands beside it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from scipy.spatial import cKDTree
 from neuralfw.errors import UserError
 from neuralfw.geometry import Mesh, read_point_cloud
 
+from .culling import DILATION, MaskedView, cull_by_masks
 from .figure import figure
 from .nearest import nearest
 
@@ -83,12 +86,24 @@ class DtuScan:
             raise UserError(f"protocol dtu: {mask} or {plane} is not DTU's ground truth: {error}") from error
 
 
-def evaluate_dtu(mesh: Mesh, scan: DtuScan, *, seed: int = 0) -> dict[str, Any]:
+def evaluate_dtu(
+    mesh: Mesh, scan: DtuScan, *, views: Iterable[MaskedView] | None = None, seed: int = 0
+) -> dict[str, Any]:
     """Compare a mesh in DTU's millimetres with a scan.
 
+    Args:
+        mesh: in the scan's coordinates.
+        scan: the ground truth.
+        views: cameras and masks by which the mesh is culled first; None for the mesh as it is.
+        seed: of the shuffle.
+
     Raises:
-        UserError: nothing of the mesh lies in the scan's observed volume.
+        UserError: nothing of the mesh lies in the scan's observed volume, or inside the masks.
     """
+    culling = "the mesh as it is, not culled"
+    if views is not None:
+        mesh = cull_by_masks(mesh, views)
+        culling = f"the mesh culled by the photographs' masks, dilated by {1600 * DILATION:g} pixels in a width of 1600"
     points = thinned(dense_points(mesh, SPACING), SPACING, np.random.default_rng(seed))
     points = points[((points >= scan.lower - BELOW) & (points < scan.upper + ABOVE)).all(axis=1)]
     inside = points[_observed(points, scan)]
@@ -98,8 +113,8 @@ def evaluate_dtu(mesh: Mesh, scan: DtuScan, *, seed: int = 0) -> dict[str, Any]:
     accuracy, completeness = nearest(inside, scan.points).distance, nearest(above, points).distance
     chamfer = 0.5 * (_mean(accuracy) + _mean(completeness))
     return {
-        "protocol": "dtu",
-        "summary": "DTU: all points 0.2 mm apart, distances of 20 mm and more dropped; the mesh as it is, not culled",
+        "protocol": "dtu" if views is None else "dtu_culled",
+        "summary": f"DTU: all points 0.2 mm apart, distances of 20 mm and more dropped; {culling}",
         "seed": seed,
         "samples": {"prediction": len(points), "reference": len(above)},
         "length": "mm",
