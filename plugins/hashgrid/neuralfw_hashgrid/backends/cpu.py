@@ -104,7 +104,7 @@ def _plain_backward(grid: Grid, *inputs: Tensor) -> tuple[Tensor, ...]:
 
 def _run(name: str, grid: Grid, u: Tensor, *arrays: Tensor) -> None:
     """Run a loop of `kernels`; the last arrays receive its results."""
-    if u.is_meta or not len(u):
+    if u.is_meta:
         return
     threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
     numba.set_num_threads(threads)
@@ -147,7 +147,7 @@ class _Touched:
         return out
 
     def _free(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> Shaped[np.ndarray, "entries f"]:
-        def fits(array: np.ndarray[Any, Any], user: Any) -> bool:
+        def fits(array: Shaped[np.ndarray, "..."], user: Any) -> bool:
             return user() is None and array.shape == shape and array.dtype == dtype
 
         k = next((k for k, held in enumerate(self._held) if fits(*held)), len(self._held))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
 from numba import njit, prange
@@ -35,7 +35,8 @@ class Kernels(NamedTuple):
 
 
 @_part
-def _axis(u, scale, smooth):  # type: ignore[no-untyped-def]
+@no_type_check
+def _axis(u, scale, smooth):
     """The cell of a coordinate, and the weight of its right vertex with its first two derivatives.
 
     NaN is put into cell 0 and has the weight NaN.
@@ -52,13 +53,15 @@ def _axis(u, scale, smooth):  # type: ignore[no-untyped-def]
 
 
 @_part
-def _wrapped(row, entries):  # type: ignore[no-untyped-def]
+@no_type_check
+def _wrapped(row, entries):
     """The row modulo the entries of a dense level, which no point of the cube exceeds twice."""
     return row - entries if row >= entries else row
 
 
 @_part
-def _rows(x, y, z, layout):  # type: ignore[no-untyped-def]
+@no_type_check
+def _rows(x, y, z, layout):
     """The rows of the eight vertices of a cell, x changing fastest."""
     entries, offset = layout[1], layout[2]
     if layout[3]:
@@ -84,7 +87,8 @@ def _rows(x, y, z, layout):  # type: ignore[no-untyped-def]
 
 
 @_part
-def _weights(x, y, z):  # type: ignore[no-untyped-def]
+@no_type_check
+def _weights(x, y, z):
     """The weights of the eight vertices, given those of the right ones of each axis."""
     one = type(x)(1)
     w, v, u = one - x, one - y, one - z
@@ -93,7 +97,8 @@ def _weights(x, y, z):  # type: ignore[no-untyped-def]
 
 
 @_part
-def _changes(x, y, z, dx, dy, dz):  # type: ignore[no-untyped-def]
+@no_type_check
+def _changes(x, y, z, dx, dy, dz):
     """How the eight weights change where those of the right vertices change by dx, dy, dz."""
     one = type(x)(1)
     w, v, u = one - x, one - y, one - z
@@ -106,7 +111,8 @@ def _changes(x, y, z, dx, dy, dz):  # type: ignore[no-untyped-def]
 
 
 @_part
-def _slopes(q, x, y, z):  # type: ignore[no-untyped-def]
+@no_type_check
+def _slopes(q, x, y, z):
     """The derivatives of the trilinear interpolation of eight values."""
     q0, q1, q2, q3, q4, q5, q6, q7 = q
     x0, x1, x2, x3 = q1 - q0, q3 - q2, q5 - q4, q7 - q6
@@ -117,7 +123,8 @@ def _slopes(q, x, y, z):  # type: ignore[no-untyped-def]
 
 
 @_part
-def _mixed(q, x, y, z):  # type: ignore[no-untyped-def]
+@no_type_check
+def _mixed(q, x, y, z):
     """The second derivatives ∂x∂y, ∂x∂z, ∂y∂z of the same."""
     q0, q1, q2, q3, q4, q5, q6, q7 = q
     front, back = q3 - q2 - q1 + q0, q7 - q6 - q5 + q4
@@ -131,7 +138,8 @@ def kernels(features: int) -> Kernels:
     """Return the loops for a number of features; they compile, or are read from numba's cache, when first called."""
 
     @_part
-    def contracted(table, rows, g, i, first):  # type: ignore[no-untyped-def]
+    @no_type_check
+    def contracted(table, rows, g, i, first):
         """The eight vertices' features, each times g."""
         r0, r1, r2, r3, r4, r5, r6, r7 = rows
         q0 = q1 = q2 = q3 = q4 = q5 = q6 = q7 = table.dtype.type(0)
@@ -148,7 +156,8 @@ def kernels(features: int) -> Kernels:
         return q0, q1, q2, q3, q4, q5, q6, q7
 
     @_part
-    def gather(table, rows, weights, out, i, first):  # type: ignore[no-untyped-def]
+    @no_type_check
+    def gather(table, rows, weights, out, i, first):
         """out = Σ weight · features over the vertices."""
         r0, r1, r2, r3, r4, r5, r6, r7 = rows
         w0, w1, w2, w3, w4, w5, w6, w7 = weights
@@ -158,7 +167,8 @@ def kernels(features: int) -> Kernels:
             ) + (w4 * table[r4, k] + w5 * table[r5, k] + w6 * table[r6, k] + w7 * table[r7, k])  # fmt: skip
 
     @_part
-    def add(table, rows, weights, g, i, first):  # type: ignore[no-untyped-def]
+    @no_type_check
+    def add(table, rows, weights, g, i, first):
         """table += weight · g at the vertices."""
         r0, r1, r2, r3, r4, r5, r6, r7 = rows
         w0, w1, w2, w3, w4, w5, w6, w7 = weights
@@ -174,7 +184,8 @@ def kernels(features: int) -> Kernels:
             table[r7, k] += w7 * h
 
     @_loop
-    def encode(u, scales, layout, threads, table, out):  # type: ignore[no-untyped-def]
+    @no_type_check
+    def encode(u, scales, layout, threads, table, out):
         """The features."""
         for share in prange(threads):
             for level in range(len(scales)):
@@ -186,7 +197,8 @@ def kernels(features: int) -> Kernels:
                     gather(table, _rows(x, y, z, at), _weights(fx, fy, fz), out, i, level * features)
 
     @_loop
-    def pullback(u, scales, layout, threads, table, g, out):  # type: ignore[no-untyped-def]
+    @no_type_check
+    def pullback(u, scales, layout, threads, table, g, out):
         """Jᵀg for the Jacobian J of the features."""
         for share in prange(threads):
             for level in range(len(scales)):
@@ -205,7 +217,8 @@ def kernels(features: int) -> Kernels:
                         out[i, 2] += dz * sz
 
     @_loop
-    def scatter(u, scales, layout, g, out):  # type: ignore[no-untyped-def]
+    @no_type_check
+    def scatter(u, scales, layout, g, out):
         """The gradient of the table, for the gradient g of the features."""
         for level in prange(len(scales)):
             scale, at = scales[level], layout[level]
@@ -217,7 +230,8 @@ def kernels(features: int) -> Kernels:
                 add(out, _rows(x, y, z, at), _weights(fx, fy, fz), g, i, level * features)
 
     @_loop
-    def tangent(u, scales, layout, table, g, v, through, out):  # type: ignore[no-untyped-def]
+    @no_type_check
+    def tangent(u, scales, layout, table, g, v, through, out):
         """J v, and the gradient of <v, Jᵀg> in the table."""
         for level in prange(len(scales)):
             scale, at = scales[level], layout[level]
@@ -232,7 +246,8 @@ def kernels(features: int) -> Kernels:
                 add(out, rows, weights, g, i, level * features)
 
     @_loop
-    def bend(u, scales, layout, threads, table, g, v, out):  # type: ignore[no-untyped-def]
+    @no_type_check
+    def bend(u, scales, layout, threads, table, g, v, out):
         """The gradient of <v, Jᵀg> in the points."""
         for share in prange(threads):
             first, last = share * len(u) // threads, (share + 1) * len(u) // threads

@@ -1,0 +1,87 @@
+"""The adapter asks tiny-cuda-nn for the same grid and lets it work on the encoder's table; on CUDA they agree."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from known_grids import drawn, small_grid
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from neuralfw_hashgrid.backends import load, plain
+
+
+class Encoding(nn.Module):
+    """tiny-cuda-nn's module as far as it is used, over the plain grid."""
+
+    made: ClassVar[list[dict[str, Any]]] = []
+
+    def __init__(self, n_input_dims: int, encoding_config: dict[str, Any], dtype: torch.dtype) -> None:
+        super().__init__()
+        assert n_input_dims == 3 and dtype == torch.float32
+        Encoding.made.append(encoding_config)
+        self._grid = small_grid()
+        self.params = nn.Parameter(torch.zeros(self._grid.entries * 2))
+
+    def forward(self, u: Tensor) -> Tensor:
+        assert len(u)
+        return plain.encode(self._grid, u, self.params.view(-1, 2))
+
+
+@pytest.fixture
+def adapter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    module = ModuleType("tinycudann")
+    module.Encoding = Encoding  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tinycudann", module)
+    monkeypatch.delitem(sys.modules, "neuralfw_hashgrid.backends.tinycudann", raising=False)
+    yield load("tinycudann")
+    sys.modules.pop("neuralfw_hashgrid.backends.tinycudann")
+
+
+def test_it_asks_for_the_same_grid_once(adapter: Any) -> None:
+    Encoding.made.clear()
+    grid = small_grid()
+    u, table, _, _ = drawn(grid)
+    adapter.encode(grid, u, table)
+    adapter.encode(grid, u, table)
+    assert Encoding.made == [{
+        "otype": "HashGrid", "n_levels": 5, "n_features_per_level": 2, "log2_hashmap_size": 10, "base_resolution": 4,
+        "per_level_scale": pytest.approx(2.0), "interpolation": "Linear",
+    }]  # fmt: skip
+
+
+def test_it_works_on_the_encoders_table(adapter: Any) -> None:
+    grid = small_grid()
+    u, table, g, v = drawn(grid)
+    pulled, expected = (b.pullback(grid, u, table, g) for b in (adapter, plain))
+    assert_close(pulled, expected)
+    gradients = (torch.autograd.grad(p, (u, table, g), v) for p in (pulled, expected))
+    assert_close(*gradients)
+    assert adapter.encode(grid, u[:0], table).shape == (0, 10)
+
+
+@pytest.mark.skipif(
+    not torch.cuda.is_available() or find_spec("tinycudann") is None, reason="needs tinycudann and CUDA"
+)
+@pytest.mark.parametrize("interpolation", ["linear", "smoothstep"])
+def test_on_cuda_it_agrees_with_the_plain_grid(interpolation: str) -> None:
+    grid = small_grid(interpolation=interpolation)
+    inputs = drawn(grid, count=1000, dtype=torch.float32)
+    u, table, g, v = (t.detach().cuda().requires_grad_() for t in inputs)
+    ours, theirs = (_derivatives(b, grid, u, table, g, v) for b in (plain, load("tinycudann")))
+    for expected, value in zip(ours, theirs, strict=True):
+        assert (value - expected).norm() < 1e-4 * expected.norm()
+
+
+def _derivatives(backend: Any, grid: Any, u: Tensor, table: Tensor, g: Tensor, v: Tensor) -> list[Tensor]:
+    features, pulled = backend.encode(grid, u, table), backend.pullback(grid, u, table, g)
+    return [
+        features, pulled, *torch.autograd.grad(features, (u, table), g, retain_graph=True),
+        *torch.autograd.grad(pulled, (table, g), v),
+    ]  # fmt: skip
