@@ -167,7 +167,8 @@ MEASURES: dict[str, Callable[[Path, dict[str, Any]], float]] = {
 
 def seconds(run: Path) -> float:
     """Training time of a run, over all its sittings."""
-    return max(float(json.loads(line).get("seconds", 0.0)) for line in (run / "metrics.jsonl").read_text().splitlines())
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return max((float(json.loads(line).get("seconds", 0.0)) for line in lines), default=0.0)
 
 
 def reach(figure: dict[str, Any]) -> dict[str, Any]:
