@@ -16,9 +16,11 @@ import numpy as np
 from numba import njit, prange
 
 from ..grid import PRIMES
+from .prefetch import prefetch
 
 _PRIME_Y, _PRIME_Z = np.uint64(PRIMES[1]), np.uint64(PRIMES[2])
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
+_AHEAD = 16
 
 _part: Any = njit(fastmath={"contract"})
 _loop: Any = njit(parallel=True, cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
@@ -84,6 +86,18 @@ def _rows(x, y, z, layout):
         offset + _wrapped(behind, entries), offset + _wrapped(behind + _ONE, entries),
         offset + _wrapped(beyond, entries), offset + _wrapped(beyond + _ONE, entries),
     )  # fmt: skip
+
+
+@_part
+@no_type_check
+def _fetch(table, u, i, scale, layout):
+    """Begin to bring the vertices around the point that is due in a while into the cache."""
+    i = min(i + _AHEAD, len(u) - 1)
+    x, _, _, _ = _axis(u[i, 0], scale, layout[4])
+    y, _, _, _ = _axis(u[i, 1], scale, layout[4])
+    z, _, _, _ = _axis(u[i, 2], scale, layout[4])
+    for row in _rows(x, y, z, layout):
+        prefetch(table, row)
 
 
 @_part
@@ -191,6 +205,7 @@ def kernels(features: int) -> Kernels:
             for level in range(len(scales)):
                 scale, at = scales[level], layout[level]
                 for i in range(share * len(u) // threads, (share + 1) * len(u) // threads):
+                    _fetch(table, u, i, scale, at)
                     x, fx, _, _ = _axis(u[i, 0], scale, at[4])
                     y, fy, _, _ = _axis(u[i, 1], scale, at[4])
                     z, fz, _, _ = _axis(u[i, 2], scale, at[4])
@@ -204,6 +219,7 @@ def kernels(features: int) -> Kernels:
             for level in range(len(scales)):
                 scale, at = scales[level], layout[level]
                 for i in range(share * len(u) // threads, (share + 1) * len(u) // threads):
+                    _fetch(table, u, i, scale, at)
                     x, fx, dx, _ = _axis(u[i, 0], scale, at[4])
                     y, fy, dy, _ = _axis(u[i, 1], scale, at[4])
                     z, fz, dz, _ = _axis(u[i, 2], scale, at[4])
@@ -224,6 +240,7 @@ def kernels(features: int) -> Kernels:
             scale, at = scales[level], layout[level]
             out[at[2] : at[2] + at[1]] = 0
             for i in range(len(u)):
+                _fetch(out, u, i, scale, at)
                 x, fx, _, _ = _axis(u[i, 0], scale, at[4])
                 y, fy, _, _ = _axis(u[i, 1], scale, at[4])
                 z, fz, _, _ = _axis(u[i, 2], scale, at[4])
@@ -237,6 +254,8 @@ def kernels(features: int) -> Kernels:
             scale, at = scales[level], layout[level]
             out[at[2] : at[2] + at[1]] = 0
             for i in range(len(u)):
+                _fetch(table, u, i, scale, at)
+                _fetch(out, u, i, scale, at)
                 x, fx, dx, _ = _axis(u[i, 0], scale, at[4])
                 y, fy, dy, _ = _axis(u[i, 1], scale, at[4])
                 z, fz, dz, _ = _axis(u[i, 2], scale, at[4])
@@ -255,6 +274,7 @@ def kernels(features: int) -> Kernels:
             for level in range(len(scales)):
                 scale, at = scales[level], layout[level]
                 for i in range(first, last):
+                    _fetch(table, u, i, scale, at)
                     x, fx, dx, ddx = _axis(u[i, 0], scale, at[4])
                     y, fy, dy, ddy = _axis(u[i, 1], scale, at[4])
                     z, fz, dz, ddz = _axis(u[i, 2], scale, at[4])

@@ -18,7 +18,9 @@ def encode(grid: Grid, u: Float[Tensor, "n 3"], table: Float[Tensor, "entries f"
     f = f * f * (3.0 - 2.0 * f) if grid.smooth else f
     x, y, z = _along_axes(torch.stack([1.0 - f, f], dim=-1))
     weights = (x * y * z).flatten(2)
-    return torch.einsum("nlc,nlcf->nlf", weights, table[rows(grid, cell.long())]).flatten(1)
+    own = rows(grid, cell.long())
+    vertices = table.index_select(0, own.flatten()).view(*own.shape, grid.features)
+    return torch.einsum("nlc,nlcf->nlf", weights, vertices).flatten(1)
 
 
 def pullback(
