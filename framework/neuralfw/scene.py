@@ -207,6 +207,11 @@ class SceneView:
             have.update(self.field(role).evaluate({q: v for q, v in have.items() if q in needs}, quantities))
         return {q: have[q] for q in want}
 
+    def taken_from(self, role: str, quantity: str) -> frozenset[str]:
+        """Return what the field of a role gives of that which another field takes for a quantity."""
+        takes = {n.removesuffix("?") for provides in self._provides.values() for n in provides.get(quantity, ())}
+        return frozenset(takes & self._provides[role].keys())
+
     def sdf(self, x: Float[Tensor, "n 3"], t: float | None = None, **more: Tensor) -> Float[Tensor, " n"]:
         """Return the SDF alone at points (and a time)."""
         inputs = {"points": x, **more}

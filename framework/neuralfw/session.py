@@ -104,6 +104,9 @@ def train(
     folder.write_json(folder.environment, environment(checked.registry, chosen))
     session.describe(scene)
     for name in sorted(session.untrained(scene) - known):
+        if name.startswith("renderers."):
+            say(f"no stage trains {name}, so its parameters stay as they begin")
+            continue
         say(f"no stage trains {name}, so it stays as it was drawn at random: --from RUN:{name} would give it a start")
     trainer = session.trainer(scene)
     trainer.surgery.edited |= {name for field in known for name in scene.parameters_of(field)}
@@ -209,9 +212,11 @@ class Session:
         return trainer
 
     def untrained(self, scene: Scene) -> set[str]:
-        """Return the fields with parameters that no stage trains."""
-        trained = {target.partition(".")[0] for stage in self.checked.recipe.stages for target in stage.train}
-        return {name for name, field in scene.fields.items() if any(True for _ in field.parameters())} - trained
+        """Return the fields, and the renderers as `renderers.name`, with parameters that no stage trains."""
+        trained = [target for stage in self.checked.recipe.stages for target in stage.train]
+        modules = {**scene.fields, **{f"renderers.{name}": renderer for name, renderer in scene.renderers.items()}}
+        learnt = [name for name, module in modules.items() if any(True for _ in module.parameters())]
+        return {name for name in learnt if not any(f"{target}.".startswith(f"{name}.") for target in trained)}
 
     def describe(self, scene: Scene) -> None:
         """Write down frame, box, shapes and backends, and say what the data held and what was chosen."""

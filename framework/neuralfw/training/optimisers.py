@@ -71,14 +71,18 @@ class Optimisers:
     def start(self, stage: Stage) -> None:
         """Take up a stage: what it trains requires gradients, nothing else does.
 
+        A renderer may be named whether or not it has parameters, so that one with takes the place of one without.
+
         Raises:
-            UserError: an entry of `train` has no parameter, or none that a longer entry has not claimed.
+            UserError: a field of `train` has no parameter, or none that a longer entry has not claimed.
         """
         self._keep()
         self._scene.requires_grad_(False)
         self._groups, self.names, self.entries = [], {}, {}
         for target, chosen in sorted(stage.train.items(), key=lambda entry: -len(entry[0])):
             own = {n: p for n, p in self._scene.parameters_of(target).items() if n not in self.names}
+            if not own and target.startswith("renderers."):
+                continue
             if not own:
                 raise UserError(f"stage {stage.name!r}: {target} of train has no parameter of its own")
             self.names |= own

@@ -1,0 +1,1 @@
+"""Volume rendering of signed distances: NeuS and VolSDF."""
