@@ -60,6 +60,13 @@ class Hooks:
     def neuralfw_sniff(self, path: Path) -> str | None:
         """Name the dataset component that opens a path, for `data inspect`, or None."""
 
+    @spec(firstresult=True)
+    def neuralfw_convert(self, source: Path, target: Path, photographs: Path | None) -> list[str] | None:
+        """Make a run in `target` of what another program trained on photographs; return notes.
+
+        None where `source` is not such a thing, for `data convert`.
+        """
+
 
 def hook_manager(registry: Registry) -> pluggy.PluginManager:
     """Return a manager with the hooks of every plugin that declares some.

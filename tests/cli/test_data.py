@@ -56,3 +56,32 @@ def test_what_cannot_be_read_at_all(cli, tmp_path):
     assert result.exit_code == 2 and "holds no photographs with poses in a known format" in result.output
     result = cli("data", "inspect", tmp_path, "--format", "colmapp")
     assert result.exit_code == 2 and "Did you mean colmap?" in result.output
+
+
+# -- data convert --------------------------------------------------------------------------------------------------
+
+
+def test_photographs_become_the_layout_of_idr(cli, folder, tmp_path):
+    noise = "degrees=2,distance=0.02,seed=0"
+    result = cli("data", "convert", folder, tmp_path / "scan", "--masks", "alpha", "--camera-noise", noise)
+    assert result.exit_code == 0 and result.stdout.splitlines()[-1] == str(tmp_path / "scan")
+    assert "by the silhouettes" in result.stdout and "holdout = 8" in result.stdout
+    facts = json.loads(cli("data", "inspect", tmp_path / "scan", "--json").stdout)
+    assert facts["format"] == "idr" and facts["masks"] == 6 and facts["faults"] == []
+    noisy = cli("data", "inspect", tmp_path / "scan", "--cameras", "cameras_linear_init.npz", "--json")
+    assert json.loads(noisy.stdout)["cameras"] != facts["cameras"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--masks", "threshold"], "--masks threshold: a number from 0 to 255 was expected"),
+        (["--masks", "nowhere"], "--masks nowhere: a folder of masks was expected"),
+        (["--camera-noise", "degree=2"], "Did you mean degrees?"),
+        (["--box", "0,0,0"], "six numbers were expected"),
+        (["--format", "blendr"], "Did you mean blender?"),
+    ],
+)
+def test_what_cannot_be_converted(cli, folder, tmp_path, options, message):
+    result = cli("data", "convert", folder, tmp_path / "scan", *options)
+    assert result.exit_code == 2 and message in result.output and not (tmp_path / "scan").exists()

@@ -1,4 +1,4 @@
-"""The verbs about data: data inspect."""
+"""The verbs about data: inspect and convert."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import UserError
 from . import options as o
 from .app import app
 from .tables import wrapped, write, write_json
 
 data = typer.Typer(help="Look into data before training on it.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")
+
+Format = Annotated[
+    str | None, typer.Option("--format", metavar="NAME", help="Its format, such as colmap; default: found out.")
+]
+Images = Annotated[str | None, typer.Option("--images", metavar="NAME", help="Folder of the images inside of it.")]
+Cameras = Annotated[
+    str | None, typer.Option("--cameras", metavar="FILE", help="File of the cameras, where there are several.")
+]
 
 
 @data.callback()
@@ -24,33 +33,87 @@ def _group() -> None:
 @data.command()
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder of photographs with poses.")],
-    format: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="Its format, such as colmap; default: found out.")
-    ] = None,
-    images: Annotated[
-        str | None, typer.Option("--images", metavar="NAME", help="Folder of the images inside of it.")
-    ] = None,
-    cameras: Annotated[
-        str | None, typer.Option("--cameras", metavar="FILE", help="File of the cameras, where there are several.")
-    ] = None,
+    format: Format = None,
+    images: Images = None,
+    cameras: Cameras = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Say what a folder of photographs holds: format, sizes, cameras, masks, points, sets, memory and faults.
 
     Every photograph is decoded once. Exit status 2 where there are faults.
     """
-    from ..errors import UserError
     from ..photos.inspect import inspect as examine
-    from ..photos.sniff import FORMATS
-    from ..suggest import nearest
 
-    if format is not None and format not in FORMATS:
-        near = "".join(f" Did you mean {name}?" for name in nearest(format, FORMATS, n=1))
-        raise UserError(f"--format {format} is not known.{near} Known: {', '.join(FORMATS)}.")
-    facts = examine(path, format, images, cameras)
+    facts = examine(path, _known(format), images, cameras)
     write_json(facts) if as_json else write(wrapped([*_rows(facts)]))
     if facts["faults"]:
         raise typer.Exit(2)
+
+
+@data.command()
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", help="Folder of photographs with poses; or a model that IDR released.")
+    ],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to write, absent or empty.")],
+    masks: Annotated[
+        str | None,
+        typer.Option("--masks", metavar="DIR|alpha|threshold=N", help="Where masks come from; default: what SRC has."),
+    ] = None,
+    box: Annotated[
+        str | None,
+        typer.Option("--box", metavar="X,Y,Z,X,Y,Z", help="Corners, in SRC's world, beyond which nothing is wanted."),
+    ] = None,
+    camera_noise: Annotated[
+        str | None,
+        typer.Option(
+            "--camera-noise", metavar="degrees=D,distance=S,seed=N", help="Write disturbed cameras beside the true."
+        ),
+    ] = None,
+    photographs: Annotated[
+        Path | None, typer.Option("--photographs", metavar="SCAN", help="What a released model was trained on.")
+    ] = None,
+    format: Format = None,
+    images: Images = None,
+    cameras: Cameras = None,
+) -> None:
+    """Write photographs in the layout of IDR, normalised to the unit sphere by their masks.
+
+    DST gets image/, mask/ and cameras.npz; with noise also cameras_linear_init.npz. A model that the authors of IDR
+    released becomes a run instead, which eval, export and transfer take like any other.
+    """
+    from ..hooks import hook_manager
+    from ..registry import discover
+
+    notes = None
+    if source.is_file() or photographs is not None:
+        found = hook_manager(discover()).hook
+        notes = found.neuralfw_convert(source=source, target=target, photographs=photographs)
+    if notes is None:
+        from ..photos.convert import Noise
+        from ..photos.convert import convert as write_photographs
+        from ..photos.masks import mask_source, parse_box
+        from ..photos.sniff import read_capture
+
+        noise = None if camera_noise is None else Noise.parse(camera_noise)
+        corners = None if box is None else parse_box(box)
+        capture = read_capture(source, _known(format), images=images, cameras=cameras, points=False)
+        notes = write_photographs(capture, target, mask_source(capture, masks, corners), noise=noise, box=corners)
+    write([*notes, str(target)])
+
+
+def _known(format: str | None) -> str | None:
+    """Return the name of a format.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    from ..geometry.files import did_you_mean
+    from ..photos.sniff import FORMATS
+
+    if format is not None and format not in FORMATS:
+        raise UserError(f"--format {format} is not known.{did_you_mean(format, FORMATS)} Known: {', '.join(FORMATS)}.")
+    return format
 
 
 def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:

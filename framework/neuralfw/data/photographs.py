@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +15,8 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..geometry.camera import Camera
+from ..photos.hull import COVERED
+from ..photos.masks import empty
 from ..photos.model import View
 from ..photos.pictures import Remap, has_alpha, read_depth, read_mask, read_picture
 
@@ -133,7 +135,9 @@ class Photographs:
 
     def silhouettes(self, indices: Sequence[int]) -> list[UInt8[np.ndarray, "_ _"]]:
         """Return the masks of some views, 0 to 255, without reading the other photographs."""
-        return _in_threads(self._silhouette, indices)
+        masks = _in_threads(self._silhouette, indices)
+        self._refuse_empty(zip(indices, masks, strict=True))
+        return masks
 
     def depth(self, index: int, length: float) -> Float[Tensor, "h w"] | None:
         """Return the depth along the optical axis, 0 where it is unknown; None where a view has no depth image.
@@ -154,7 +158,14 @@ class Photographs:
 
     @cached_property
     def _pixels(self) -> list[Pixels]:
-        return _in_threads(self._read, range(len(self._views)))
+        pixels = _in_threads(self._read, range(len(self._views)))
+        self._refuse_empty((i, p.cover.numpy()) for i, p in enumerate(pixels) if p.cover is not None)
+        return pixels
+
+    def _refuse_empty(self, masks: Iterable[tuple[int, UInt8[np.ndarray, "_ _"]]]) -> None:
+        """Refuse masks that show no object."""
+        if black := [self._views[index].name for index, mask in masks if not (mask >= COVERED).any()]:
+            raise UserError(empty(*black))
 
     def _read(self, index: int) -> Pixels:
         view, section = self._views[index], self._sections[index]

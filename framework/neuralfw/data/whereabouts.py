@@ -15,6 +15,7 @@ from ..geometry import Camera, PointCloud, read_point_cloud
 from ..geometry.point_cloud import usable
 from ..photos.hull import Box, Hull, mean_color, seen_box
 from ..photos.model import Capture
+from ..photos.sphere import outside
 from .images_config import ImagesConfig
 from .photographs import Photographs
 
@@ -103,7 +104,13 @@ class Whereabouts:
             return None
         frame = self._capture.frame
         within = None if frame is None else frame.to_world(np.array([[-1.0] * 3, [1.0] * 3]))
-        return Hull(self._cameras, self._photographs.silhouettes(self._members), within)
+        masks = self._photographs.silhouettes(self._members)
+        if frame is not None and (past := outside(frame, self._cameras, masks)) is not None:
+            raise UserError(
+                f"the normalisation that comes with {self._config.path} (scale_mat) leaves the object outside the unit "
+                f"sphere: {past}. Make another: neuralfw data convert {self._config.path} DST"
+            )
+        return Hull.agreed(self._cameras, masks, within)
 
     @cached_property
     def box(self) -> Box:
@@ -145,8 +152,10 @@ class Whereabouts:
         words = {"file": "the file given", "dense": "the dense cloud", "sparse": "the sparse points"}
         if self.cloud is not None:
             return f"starts from {words[self.chosen]}: {len(self.cloud):,} points"
-        if self.chosen == "hull":
-            return f"starts from {self._config.init_count:,} points of the visual hull of the masks"
+        if self.chosen == "hull" and self.hull is not None:
+            rough = f", of which {100 * self.hull.votes:.0f} % must agree, as poses are rough"
+            text = f"starts from {self._config.init_count:,} points of the visual hull of the masks"
+            return text if self.hull.votes == 1.0 else text + rough
         return f"starts from {self._config.init_count:,} random points, as there are neither points nor masks"
 
 

@@ -15,6 +15,15 @@ COVERED = 26
 MOST = 0.5
 """Share of the cameras that must see a point."""
 
+VOTES = (1.0, 0.9, 0.75, 0.5)
+"""Shares of the masks that must agree on a point: fewer where poses are rough and the hull of all would be a sliver."""
+
+EXPLAINED = 0.8
+"""Share of the masks that a hull must cover, else fewer votes are asked for."""
+
+_JUDGED_BY = 16
+"""Masks that are looked at for it."""
+
 Mask = UInt8[np.ndarray, "_ _"]
 Box = Float64[np.ndarray, "2 3"]
 
@@ -33,13 +42,18 @@ def seen_box(cameras: Sequence[Camera], cells: int = 48) -> Box:
 
 
 class Hull:
-    """The visual hull: all points that lie in the silhouette of every mask.
+    """The visual hull: all points that lie in the silhouette of every mask, or of a share of them.
 
     An image in which a point does not fall says nothing about it, but at least half of the cameras must see it.
     """
 
     def __init__(
-        self, cameras: Sequence[Camera], masks: Sequence[Mask], within: Box | None = None, cells: int = 96
+        self,
+        cameras: Sequence[Camera],
+        masks: Sequence[Mask],
+        within: Box | None = None,
+        cells: int = 96,
+        votes: float = 1.0,
     ) -> None:
         """Carve the space that the cameras see.
 
@@ -48,11 +62,13 @@ class Hull:
             masks: 0 to 255, of the sizes of the cameras' images.
             within: a box that holds the object; default: what the cameras see.
             cells: along each edge of the grid; a multiple of 4.
+            votes: share of the masks that must hold a point.
 
         Raises:
             UserError: the silhouettes have no point in common: masks and poses do not match.
         """
         self._silhouettes = [_Silhouette(c, mask) for c, mask in zip(cameras, masks, strict=True)]
+        self.votes, self._spared = votes, int((1.0 - votes) * len(masks))
         self._box: Box = seen_box(cameras) if within is None else within
         self._box = _box_of(self._carve(np.ones((cells // 2,) * 3, dtype=bool)), self._box)
         self._occupied = self._carve(np.ones((cells // 4,) * 3, dtype=bool))
@@ -60,8 +76,40 @@ class Hull:
             self._occupied = self._carve(self._occupied.repeat(2, 0).repeat(2, 1).repeat(2, 2))
         self.bounds: Box = _box_of(self._occupied, self._box)
 
+    @classmethod
+    def agreed(cls, cameras: Sequence[Camera], masks: Sequence[Mask], within: Box | None = None) -> "Hull":
+        """Return the hull of all masks or, where it does not explain them since poses are rough, of most of them.
+
+        Raises:
+            UserError: half of the masks have no point in common.
+        """
+        for votes in VOTES:
+            try:
+                hull = cls(cameras, masks, within, votes=votes)
+            except UserError:
+                if votes == VOTES[-1]:
+                    raise
+                continue
+            if hull.explained() >= EXPLAINED:
+                break
+        return hull
+
+    def explained(self) -> float:
+        """Return how much of the masks the hull covers, 0 to 1."""
+        step = max(1, len(self._silhouettes) // _JUDGED_BY)
+        edge = float(((self._box[1] - self._box[0]) / self._occupied.shape).max())
+        points = self.points
+        return float(np.mean([silhouette.covered(points, edge) for silhouette in self._silhouettes[::step]]))
+
+    @property
+    def points(self) -> Float64[np.ndarray, "n 3"]:
+        """The centres of the grid's cells that may hold points of the hull."""
+        step = (self._box[1] - self._box[0]) / self._occupied.shape
+        centers: Float64[np.ndarray, "n 3"] = self._box[0] + (np.argwhere(self._occupied) + 0.5) * step
+        return centers
+
     def contains(self, points: Float64[np.ndarray, "n 3"]) -> Bool[np.ndarray, "n"]:
-        """Mark the points that lie in every silhouette in whose image they fall, and in half of the images."""
+        """Mark the points that lie in the silhouettes in whose images they fall, and in half of the images."""
         return self._touching(points, 0.0)
 
     def sample(self, count: int, generator: np.random.Generator) -> Float64[np.ndarray, "n 3"]:
@@ -93,12 +141,14 @@ class Hull:
         return occupied
 
     def _touching(self, points: Float64[np.ndarray, "n 3"], radius: float) -> Bool[np.ndarray, "n"]:
-        """Mark balls that touch every silhouette in whose image their centres fall; the others need not ask on."""
+        """Mark balls that touch the silhouettes in whose images their centres fall; the others need not ask on."""
         left, seen = np.arange(len(points)), np.zeros(len(points), dtype=np.int32)
+        missed = np.zeros_like(seen)
         for silhouette in self._silhouettes:
             inside, touches = silhouette.touched(points[left], radius)
             seen[left] += inside
-            left = left[touches | ~inside]
+            missed[left] += inside & ~touches
+            left = left[missed[left] <= self._spared]
         marked = np.zeros(len(points), dtype=bool)
         marked[left] = seen[left] >= MOST * len(self._silhouettes)
         return marked
@@ -127,6 +177,22 @@ class _Silhouette:
         touches = np.zeros(len(points), dtype=bool)
         touches[inside] = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0] > 0
         return inside, touches
+
+    def covered(self, points: Float64[np.ndarray, "n 3"], edge: float) -> float:
+        """Return the share of the silhouette that points cover, each with a cube of this edge about it."""
+        camera = self._camera
+        pixels, depth = camera.project(points)
+        inside = camera.sees(pixels, depth)
+        if not inside.any():
+            return 0.0
+        bin = max(1, int(np.ceil(1.5 * max(camera.fx, camera.fy) * edge / np.median(depth[inside]))))
+        x, y = (np.minimum(np.arange(0, size + bin, bin), size) for size in (camera.width, camera.height))
+        sums = self._sums[np.ix_(y, x)]
+        shown = np.diff(np.diff(sums, axis=0), axis=1) > 0
+        hit = np.zeros_like(shown)
+        column, row = (pixels[inside] // bin).astype(np.int64).T
+        hit[row, column] = True
+        return float((hit & shown).sum() / max(1, shown.sum()))
 
 
 def _box_of(occupied: Bool[np.ndarray, "x y z"], box: Box) -> Box:

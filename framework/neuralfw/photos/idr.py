@@ -4,6 +4,7 @@ world_mat = K [R | t] maps the world to pixels whose centres have integer coordi
 by + 0.5 on entry. scale_mat maps the normalised space, where the object lies in the unit sphere, to the world.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxtyping import Float64, Shaped
 
 from neuralfw.errors import UserError
 from neuralfw.geometry.archive import read_npz
+from neuralfw.geometry.camera import Camera
 from neuralfw.geometry.files import existing_file
 from neuralfw.geometry.frame import Frame
 from neuralfw.photos.model import Capture, View
@@ -19,6 +21,9 @@ from neuralfw.photos.poses import from_integer_centers, from_projection
 
 CAMERAS = ("cameras_sphere.npz", "cameras.npz", "cameras_large.npz", "cameras_new.npz")
 """Files of cameras, in the order in which they are looked for."""
+
+NOISY = "cameras_linear_init.npz"
+"""Rough cameras to start from; the true ones are then in the first of `CAMERAS` that exists beside it."""
 
 _IMAGES, _MASKS = ("image", "images", "rgb"), ("mask", "masks")
 
@@ -37,25 +42,62 @@ def read_idr(folder: Path, images: str | None = None, cameras: str | None = None
     photographs = _listed(folder, (images,) if images else _IMAGES)
     if not photographs:
         raise UserError(f"{folder} has no images: a folder {images or ' or '.join(_IMAGES[:2])} was expected.")
-    file = existing_file(folder / (cameras or next((n for n in CAMERAS if (folder / n).is_file()), CAMERAS[0])))
-    matrices = read_npz(file)
-    given = sum(name.startswith("world_mat_") and name[10:].isdigit() for name in matrices)
-    if given != len(photographs):
-        raise UserError(
-            f"{file} has {given} cameras, but there are {len(photographs)} images in {photographs[0].parent}."
-        )
+    sizes = [size_of(image) for image in photographs]
+    _check_sizes(photographs, sizes)
     masks = _listed(folder, _MASKS)
     if masks and len(masks) != len(photographs):
-        raise UserError(f"{masks[0].parent} has {len(masks)} masks, but there are {len(photographs)} images.")
-    views = []
-    for index, image in enumerate(photographs):
-        where = f"{file}: world_mat_{index}"
-        width, height = size_of(image)
-        camera = from_projection(_matrix(matrices, f"world_mat_{index}", file)[:3], width, height, where)
-        mask = masks[index] if masks else None
-        views.append(View(image.name, image, from_integer_centers(camera), mask=mask))
+        raise UserError(_unpaired(photographs, masks))
+    file = existing_file(folder / (cameras or _first(folder) or CAMERAS[0]))
+    matrices = read_npz(file)
+    found = _cameras(file, matrices, sizes, photographs[0].parent)
+    views = [
+        View(image.name, image, camera, mask=masks[index] if masks else None)
+        for index, (image, camera) in enumerate(zip(photographs, found, strict=True))
+    ]
     frame, notes = _normalisation(matrices, len(views), file)
-    return Capture("idr", tuple(views), frame=frame, notes=(f"cameras of {file.name}", *notes))
+    true = None
+    if file.name == NOISY and (first := _first(folder)):
+        true = tuple(_cameras(folder / first, read_npz(folder / first), sizes, photographs[0].parent))
+    return Capture("idr", tuple(views), frame=frame, true_cameras=true, notes=(f"cameras of {file.name}", *notes))
+
+
+def _first(folder: Path) -> str | None:
+    """Return the name of the first of `CAMERAS` that a folder has."""
+    return next((name for name in CAMERAS if (folder / name).is_file()), None)
+
+
+def _cameras(
+    file: Path, matrices: dict[str, Shaped[np.ndarray, "..."]], sizes: Sequence[tuple[int, int]], images: Path
+) -> list[Camera]:
+    """Return the camera of each photograph."""
+    given = sum(name.startswith("world_mat_") and name[10:].isdigit() for name in matrices)
+    if given != len(sizes):
+        raise UserError(f"{file} has {given} cameras, but there are {len(sizes)} images in {images}.")
+    found = []
+    for index, (width, height) in enumerate(sizes):
+        name = f"world_mat_{index}"
+        camera = from_projection(_matrix(matrices, name, file)[:3], width, height, f"{file}: {name}")
+        found.append(from_integer_centers(camera))
+    return found
+
+
+def _check_sizes(images: Sequence[Path], sizes: Sequence[tuple[int, int]]) -> None:
+    """Refuse photographs of several sizes: cameras of this layout count the pixels of one."""
+    for image, size in zip(images, sizes, strict=True):
+        if size != sizes[0]:
+            raise UserError(
+                f"the images of {image.parent} have different sizes: {images[0].name} has "
+                f"{sizes[0][0]} x {sizes[0][1]} pixels, {image.name} has {size[0]} x {size[1]}. One size was expected."
+            )
+
+
+def _unpaired(images: Sequence[Path], masks: Sequence[Path]) -> str:
+    """Say that masks are missing or too many and, where names tell, which."""
+    text = f"{masks[0].parent} has {len(masks)} masks, but there are {len(images)} images."
+    ours, theirs = ({path.stem for path in paths} for paths in (images, masks))
+    if theirs < ours:
+        return f"{text} There is none for {', '.join(sorted(ours - theirs)[:3])}."
+    return text
 
 
 def _listed(folder: Path, names: tuple[str, ...]) -> list[Path]:

@@ -15,6 +15,7 @@ from neuralfw.photos.hull import COVERED, Hull
 from neuralfw.photos.model import Capture, View
 from neuralfw.photos.pictures import has_alpha, list_images, read_mask, read_picture
 from neuralfw.photos.sniff import read_capture
+from neuralfw.photos.sphere import outside
 
 Facts = dict[str, Any]
 
@@ -142,10 +143,13 @@ def _points(capture: Capture) -> Facts | None:
 def _hull(capture: Capture, masks: list[UInt8[np.ndarray, "_ _"]]) -> tuple[Facts | None, list[str]]:
     cameras = [c.resized(m.shape[1], m.shape[0]) for c, m in zip(capture.cameras, masks, strict=True)]
     try:
-        low, high = Hull(cameras, masks).bounds
+        hull = Hull.agreed(cameras, masks)
     except UserError as error:
         return None, [str(error)]
-    return {"lower": _rounded(low), "upper": _rounded(high)}, []
+    low, high = hull.bounds
+    past = None if capture.frame is None else outside(capture.frame, cameras, masks)
+    faults = [] if past is None else [f"the normalisation leaves the object outside the unit sphere: {past}"]
+    return {"lower": _rounded(low), "upper": _rounded(high), "votes": hull.votes}, faults
 
 
 def _unposed(views: tuple[View, ...]) -> list[str]:

@@ -90,6 +90,7 @@ class Capture:
         tracks: of these points, or None.
         cloud: file of a cloud that the format names to start from, denser than `points`; or None.
         frame: similarity from the world to the space that the format normalises to, or None.
+        true_cameras: where those of the views are rough: the ones to compare estimates with; or None.
         notes: what was noticed and done, one sentence each.
     """
 
@@ -101,6 +102,7 @@ class Capture:
     tracks: Tracks | None = None
     cloud: Path | None = None
     frame: Frame | None = None
+    true_cameras: tuple[Camera, ...] | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

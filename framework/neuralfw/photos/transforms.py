@@ -137,6 +137,8 @@ def _lens(frame: Mapping[str, Any], image: Path, where: str) -> _Lens:
     fy = number("fl_y", 0.0) or (fx if "fl_x" in frame else _focal(number("camera_angle_y", 0.0), float(height))) or fx
     if not (fx or fy):
         raise UserError(f"{where} has no focal length: fl_x or camera_angle_x was expected.")
+    if not (fx >= 0.0 and fy > 0.0):
+        raise UserError(f"{where}: focal lengths must be positive, not fl_x = {fx} and fl_y = {fy}.")
     pinhole = (fx or fy, fy, number("cx", 0.5 * width), number("cy", 0.5 * height))
     model, coefficients = _model(frame, number, where)
     pinhole, distortion = split_parameters(model, (*pinhole, *coefficients), where)
