@@ -26,7 +26,7 @@ class PulledGaussians(Field):
 
     def __init__(self, config: PulledGaussiansConfig, build: Build) -> None:
         super().__init__(config, build)
-        self._scene, self._place = build.scene, build.place
+        self._graph, self._place = build.scene.graph, build.place
         self._parts = (build.scene.fields[config.gaussians], build.scene.fields[config.sdf])
 
     def evaluate(self, inputs: Mapping[str, Tensor], want: frozenset[str]) -> Quantities:
@@ -54,9 +54,9 @@ class PulledGaussians(Field):
         """Return what `make` makes, made once in a step for each set of parameters that are not frozen."""
         moving = tuple(p.requires_grad for part in self._parts for p in part.parameters())
         key = (self._place, what, moving, torch.is_grad_enabled())
-        if key not in self._scene.graph:
-            self._scene.graph[key] = make()  # type: ignore[operator]
-        kept: Tensor = self._scene.graph[key]
+        if key not in self._graph:
+            self._graph[key] = make()  # type: ignore[operator]
+        kept: Tensor = self._graph[key]
         return kept
 
 
