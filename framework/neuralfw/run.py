@@ -267,7 +267,7 @@ class Run:
         """Compare with a reference by a named protocol; the figures also go to eval/.
 
         Protocol "views" compares renderings and the mesh with the photographs held out, and leaves pictures of some in
-        images/; every other one compares the mesh with a reference.
+        images/; "cameras" compares learnt cameras with the true ones; every other one the mesh with a reference.
 
         Raises:
             UserError: no reference is given or in the recipe, or no protocol of that name exists.
@@ -276,12 +276,28 @@ class Run:
             from .held_out import evaluate_held_out
 
             result = evaluate_held_out(self)
+        elif protocol == "cameras":
+            from .learnt_cameras import evaluate_cameras
+
+            result = evaluate_cameras(self)
         else:
             result = self._eval_surface(protocol, reference, shape)
         name = protocol if shape is None else f"{protocol}_{_safe(shape)}"
         self.folder.eval.mkdir(exist_ok=True)
         (self.folder.eval / f"{name}.json").write_text(dumps(result, indent=2) + "\n", encoding="utf-8")
         return result
+
+    @cached_property
+    def protocols(self) -> list[str]:
+        """The protocols by which this run is judged where none is named."""
+        from .learnt_cameras import learnt_cameras
+
+        possible = {
+            self.recipe.evaluate.protocol: self.recipe.evaluate.reference is not None,
+            "views": self.held_out is not None,
+            "cameras": learnt_cameras(self) is not None,
+        }
+        return [name for name, able in possible.items() if able] or [self.recipe.evaluate.protocol]
 
     def _eval_surface(self, protocol: str, reference: Path | None, shape: str | None) -> dict[str, Any]:
         from .exporting import photographed

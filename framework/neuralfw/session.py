@@ -81,7 +81,7 @@ def train(
     """
     checked = check(path, overrides, exclude)  # before what loads torch: a fault is told at once
 
-    from .rundir import RunFolder, environment
+    from .rundir import RunFolder
     from .transfer import Origin, origin_of, take_over
 
     chosen = choose_device(device)
@@ -99,9 +99,6 @@ def train(
     except BaseException:
         folder.discard()
         raise
-    folder.write(folder.recipe, dumps(dump(checked.recipe)))
-    folder.write(folder.source, checked.source.text)
-    folder.write_json(folder.environment, environment(checked.registry, chosen))
     session.describe(scene)
     for name in sorted(session.untrained(scene) - known):
         if name.startswith("renderers."):
@@ -169,9 +166,7 @@ def choose_device(device: str) -> str:
 class Session:
     """One sitting at a run: builds the trainer, and turns its result into files."""
 
-    def __init__(
-        self, checked: Checked, folder: RunFolder, device: str, say: Say, watchers: Sequence[object]
-    ) -> None:
+    def __init__(self, checked: Checked, folder: RunFolder, device: str, say: Say, watchers: Sequence[object]) -> None:
         self.checked, self.folder, self.device, self.say = checked, folder, device, say
         self._data: dict[str, Data] = {}
         self.hooks: pluggy.PluginManager = hook_manager(checked.registry)
@@ -219,7 +214,13 @@ class Session:
         return {name for name in learnt if not any(f"{target}.".startswith(f"{name}.") for target in trained)}
 
     def describe(self, scene: Scene) -> None:
-        """Write down frame, box, shapes and backends, and say what the data held and what was chosen."""
+        """Write down recipe, machine, frame, box, shapes and backends; say what the data held and what was chosen."""
+        from .rundir import environment
+
+        folder, checked = self.folder, self.checked
+        folder.write(folder.recipe, dumps(dump(checked.recipe)))
+        folder.write(folder.source, checked.source.text)
+        folder.write_json(folder.environment, environment(checked.registry, self.device))
         scene.frame.save(self.folder.frame)
         backends = {n: m.backend for n, m in scene.named_modules() if isinstance(getattr(m, "backend", None), str)}
         facts: dict[str, Any] = {"bounds": scene.bounds.tolist(), "backends": backends}
@@ -253,4 +254,6 @@ class Session:
             run.eval(recipe.evaluate.protocol, reference=recipe.evaluate.reference)
         if recipe.evaluate.views and run.held_out is not None:
             run.eval("views")
+        if "cameras" in run.protocols:
+            run.eval("cameras")
         return self.folder.root

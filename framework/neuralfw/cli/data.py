@@ -85,10 +85,10 @@ def convert(
     from ..hooks import hook_manager
     from ..registry import discover
 
-    notes = None
-    if source.is_file() or photographs is not None:
-        found = hook_manager(discover()).hook
-        notes = found.neuralfw_convert(source=source, target=target, photographs=photographs)
+    hooks = hook_manager(discover()).hook
+    notes = hooks.neuralfw_convert(source=source, target=target, photographs=photographs)
+    if notes is None and photographs is not None:
+        raise UserError(f"--photographs: {source} is no model that was trained on them, such as IDR's .pth files.")
     if notes is None:
         from ..photos.convert import Noise
         from ..photos.convert import convert as write_photographs

@@ -21,20 +21,27 @@ def evaluate(
         typer.Option("--reference", metavar="FILE", help="Mesh or cloud taken as the truth; default: the recipe's."),
     ] = None,
     protocol: Annotated[
-        str, typer.Option("--protocol", metavar="NAME", help="Named protocol of the figures.")
-    ] = "neuralfw",
+        str | None,
+        typer.Option("--protocol", metavar="NAME", help="Named protocol of the figures; default: all that apply."),
+    ] = None,
     shape: o.Shape = None,
     as_json: o.AsJson = False,
 ) -> None:
-    """Compare a run's mesh with a reference.
+    """Compare a run's mesh with a reference, its renderings with photographs, its cameras with the true ones.
 
-    Protocol views compares renderings and the mesh with photographs held out. The figures, each with unit and
-    definition, also go to the run's eval/.
+    Protocol views takes the photographs held out, cameras the learnt cameras; every other one compares the mesh with
+    a reference. The figures, each with unit and definition, also go to the run's eval/.
     """
     from ..run import Run
 
-    result = Run(run).eval(protocol, reference=reference, shape=shape)
-    write_json(result) if as_json else write(figures(result))
+    opened = Run(run)
+    chosen = [protocol] if protocol else ["neuralfw"] if reference else opened.protocols
+    results = [opened.eval(name, reference=reference, shape=shape) for name in chosen]
+    if as_json:
+        write_json(results[0] if len(results) == 1 else {"protocols": results})
+        return
+    for number, result in enumerate(results):
+        write([*([""] if number else []), *figures(result)])
 
 
 def figures(result: dict[str, Any]) -> list[str]:

@@ -21,6 +21,9 @@ class CameraPoses(Field):
 
     In form `absolute` the parameters are `quaternions` (v, 4), camera to world, and `centers` (v, 3); in form
     `increment` they are `rotations` (v, 3), rotation vectors in radians, and `shifts` (v, 3) on top of the start.
+
+    Attributes:
+        start: (v, 4, 4) poses that were started from, world to camera, training space.
     """
 
     role = "cameras"
@@ -35,6 +38,7 @@ class CameraPoses(Field):
             random = np.random.default_rng(seed)
             poses = disturbed(poses, config.rotation_noise, config.center_noise, random)
         start = torch.from_numpy(poses).to(torch.get_default_dtype())
+        self.register_buffer("start", start)
         self._absolute = config.form == "absolute"
         if self._absolute:
             turned = torch.from_numpy(poses[:, :3, :3]).transpose(1, 2)
@@ -42,7 +46,6 @@ class CameraPoses(Field):
             self.quaternions = nn.Parameter(quaternion_of_matrix(turned).to(start.dtype))
             self.centers = nn.Parameter(centers.to(start.dtype))
         else:
-            self.register_buffer("start", start)
             self.rotations = nn.Parameter(torch.zeros(len(poses), 3))
             self.shifts = nn.Parameter(torch.zeros(len(poses), 3))
 
