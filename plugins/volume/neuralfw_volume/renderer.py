@@ -23,7 +23,7 @@ from .config import NeusConfig, VolsdfConfig, VolumeConfig
 from .places import Along, edges, equidistant, shares
 from .weights import composite, neus_depth, volsdf_depth
 
-_EMPTY = 1e-4
+_EMPTY = 1e-3
 """A ray of less optical depth, as far as the places tell, is not sampled."""
 
 _NOTHING = math.log(1e-30)
@@ -110,36 +110,44 @@ class Volume(Renderer):
         seen = composite(self.depths(borders[:, :-1], borders[:, 1:], edges(t).diff(dim=1)))
         count = len(rays.origins)
         alpha = t.new_zeros(count).index_copy(0, live, seen.alpha)
-        outputs = {"points": points, "alpha": alpha}
-        if "sdf_gradient" in want:
-            outputs["sdf_gradient"] = at["sdf_gradient"]
+        outputs = {**at, "points": points, "alpha": alpha}
         if "alpha_logit" in want:
             outputs["alpha_logit"] = t.new_full((count,), _NOTHING).index_copy(0, live, seen.logit)
         if "depth" in want:
             mean = (seen.weights * t).sum(dim=1) / seen.alpha
             outputs["depth"] = t.new_zeros(count).index_copy(0, live, mean * rays.cosine[live])
-        if "normal" in want:
-            normals = (seen.weights[..., None] * unit(at["sdf_gradient"]).reshape(*shape, 3)).sum(dim=1)
-            outputs["normal"] = t.new_zeros(count, 3).index_copy(0, live, normals)
+        shaded = self._shaded(scene, {**inputs, **at, "view_direction": -directions}, seen.weights, want)
+        outputs |= {q: t.new_zeros(count, 3).index_copy(0, live, v) for q, v in shaded.items()}
         if "rgb" in want:
-            colors = self._colors(scene, {**inputs, **at, "view_direction": -directions}, seen.weights.flatten())
-            color = (seen.weights[..., None] * colors.reshape(*shape, 3)).sum(dim=1)
-            own = t.new_zeros(count, 3).index_copy(0, live, color)
-            outputs["rgb"] = own + (1.0 - alpha)[:, None] * self._behind(rays, rows.get("background"))
+            outputs["rgb"] = outputs["rgb"] + (1.0 - alpha)[:, None] * self._behind(rays, rows.get("background"))
         return {q: v for q, v in outputs.items() if q in want}
 
     def _asked(self, scene: SceneView, want: frozenset[str]) -> frozenset[str]:
-        """Return what the signed distance is asked for at all samples: its value, and what is wanted or shaded with."""
-        asked = {"sdf"} | ({"sdf_gradient"} if want & {"sdf_gradient", "normal"} else set())
-        if "rgb" in want:
-            asked |= scene.taken_from("sdf", "color")
+        """Return what the distance is asked for at all samples: while training also what those are shaded with.
+
+        A rendering asks for that only where it is shaded.
+        """
+        asked = {"sdf", *(want & {"sdf_gradient"})}
+        if torch.is_grad_enabled():
+            asked |= scene.taken_from("sdf", "color") if "rgb" in want else set()
+            asked |= {"sdf_gradient"} if "normal" in want else set()
         return frozenset(asked)
 
-    def _colors(self, scene: SceneView, inputs: Quantities, weights: Float[Tensor, " n"]) -> Float[Tensor, "n 3"]:
-        """Return the colours of samples; black where they hardly count."""
-        rows = (weights.detach() >= self._options.min_weight).nonzero()[:, 0]
-        found = scene.evaluate({q: v[rows] for q, v in inputs.items()}, frozenset({"color"}))["color"]
-        return found.new_zeros(len(weights), 3).index_copy(0, rows, found)
+    def _shaded(
+        self, scene: SceneView, inputs: Quantities, weights: Float[Tensor, "m k"], want: frozenset[str]
+    ) -> Quantities:
+        """Return the weighted sums of colours and normals along rays, over the samples that count."""
+        asked = {q: {"rgb": "color", "normal": "sdf_gradient"}[q] for q in want & {"rgb", "normal"}}
+        ray, place = (weights.detach() >= self._options.min_weight).nonzero(as_tuple=True)
+        rows = ray * weights.shape[1] + place
+        found = {q: v[rows] for q, v in inputs.items()} if asked else {}
+        found |= scene.evaluate(found, frozenset(asked.values()).difference(found))
+        sums = {}
+        for quantity, source in asked.items():
+            values = unit(found[source]) if quantity == "normal" else found[source]
+            weighed = weights[ray, place][:, None] * values
+            sums[quantity] = weighed.new_zeros(len(weights), 3).index_add(0, ray, weighed)
+        return sums
 
     def _behind(self, rays: Rays, given: Float[Tensor, "n 3"] | None) -> Float[Tensor, "n 3"]:
         if self.background is not None:
