@@ -27,6 +27,15 @@ class SplatConfig(ComponentConfig):
         )
 
 
+class L1DssimConfig(ComponentConfig):
+    """Options of `l1_dssim`."""
+
+    share: float = Option(0.2, gt=0, le=1, description="share of 1 - SSIM; the rest is the absolute difference")
+
+    def wiring(self) -> Wiring:
+        return Wiring(needs=("rgb",), observes=("rgb", "valid?"))
+
+
 class DssimConfig(ComponentConfig):
     """Options of `dssim`: none."""
 

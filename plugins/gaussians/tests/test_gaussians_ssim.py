@@ -8,8 +8,10 @@ import torch
 from known_splats import build
 from skimage.metrics import structural_similarity
 
-from neuralfw_gaussians.dssim import Dssim, plain, similarity
-from neuralfw_gaussians.render_config import DssimConfig
+from neuralfw.losses.config import L1Config
+from neuralfw.losses.images import L1
+from neuralfw_gaussians.dssim import Dssim, L1Dssim, plain, similarity
+from neuralfw_gaussians.render_config import DssimConfig, L1DssimConfig
 
 
 def pair(height: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -21,12 +23,15 @@ def pair(height: int, width: int, seed: int = 0) -> torch.Tensor:
     return torch.stack([smooth, (smooth + noise).clamp(0.0, 1.0)])
 
 
+@pytest.mark.parametrize("difference", [0.0, 4.0])
 @pytest.mark.parametrize(("height", "width"), [(40, 53), (7, 30), (16, 3), (1, 1)])
-def test_value_and_gradient_are_those_of_the_twin_in_double_precision(height: int, width: int) -> None:
+def test_value_and_gradient_are_those_of_the_twin_in_double_precision(
+    height: int, width: int, difference: float
+) -> None:
     a, b = pair(height, width)
     share = torch.rand(height, width, generator=torch.Generator().manual_seed(1)) / (height * width)
     ours, twin = a.clone().requires_grad_(), a.double().requires_grad_()
-    value, expected = similarity(ours, b, share), plain(twin, b.double(), share.double())
+    value, expected = similarity(ours, b, share, difference), plain(twin, b.double(), share.double(), difference)
     (3.0 * value).backward()
     (3.0 * expected).backward()
     assert ours.grad is not None and twin.grad is not None
@@ -74,7 +79,28 @@ def test_views_count_alike_and_invalid_pixels_do_not() -> None:
 def test_no_valid_pixel_is_no_loss() -> None:
     a, b = pair(20, 20)
     none = torch.zeros(1, 20, 20, dtype=torch.bool)
-    assert Dssim(DssimConfig(), build())({"rgb": a[None]}, {"rgb": b[None], "valid": none}).item() == 0.0
+    for loss in (Dssim(DssimConfig(), build()), L1Dssim(L1DssimConfig(), build())):
+        assert loss({"rgb": a[None]}, {"rgb": b[None], "valid": none}).item() == 0.0
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("share", [0.2, 0.7, 1.0])
+def test_the_fused_loss_is_the_weighted_sum_of_the_two(share: float, masked: bool) -> None:
+    pairs = [pair(33, 47, seed) for seed in (0, 1)]
+    images, photographs = (torch.stack([p[k] for p in pairs]) for k in (0, 1))
+    images[0, 5:9] = photographs[0, 5:9]  # where the two are equal, |a - b| has no slope
+    batch = {"rgb": photographs}
+    if masked:
+        batch["valid"] = torch.rand(2, 33, 47, generator=torch.Generator().manual_seed(2)) < 0.6
+    fused, apart = images.clone().requires_grad_(), images.clone().requires_grad_()
+    value = L1Dssim(L1DssimConfig(share=share), build())({"rgb": fused}, batch)
+    l1, dssim = L1(L1Config(), build()), Dssim(DssimConfig(), build())
+    expected = (1.0 - share) * l1({"rgb": apart}, batch) + share * dssim({"rgb": apart}, batch)
+    value.backward()
+    expected.backward()
+    assert fused.grad is not None and apart.grad is not None
+    assert value.item() == pytest.approx(expected.item(), abs=1e-6)
+    assert (fused.grad - apart.grad).abs().max() < 1e-6 * apart.grad.abs().max()
 
 
 def test_one_thread_and_two_give_the_same_bits() -> None:

@@ -1,4 +1,4 @@
-"""Structural similarity (Wang et al. 2004) and its gradient in the first image, both in one go.
+"""Structural similarity (Wang et al. 2004), absolute differences, and their gradient in the first image, in one go.
 
 Windows are Gaussian, 11 × 11, σ = 1.5, over images padded by zeros, as in 3D Gaussian splatting. The filter is
 separable: down the columns, sixteen numbers at a time, then along the row. Channels stay interleaved: along a row the
@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32
 from numba import njit, prange
 
-from .vector import LANES, full, load, store, total
+from .vector import LANES, absolute, full, load, select, store, total
 
 RADIUS = 5
 SIGMA = 1.5
@@ -120,13 +120,35 @@ def _gradient(partials, y, height, channels, weights, rows, margin, p, q, out):
         store(out, x, mean + load(p, x) * square + load(q, x) * product)
 
 
+@njit(cache=True)
+@no_type_check
+def _differ(p, q, shares, scale, out):
+    """Return the sum of share × scale × |p - q| over a row; take its gradient in p away from `out`."""
+    sums, zero = full(0.0), full(0.0)
+    for x in range(0, len(out), LANES):
+        apart, share = load(p, x) - load(q, x), load(shares, x) * scale
+        sums = sums + share * absolute(apart)
+        sign = select(apart > zero, share, select(apart < zero, zero - share, zero))
+        store(out, x, load(out, x) - sign)
+    return total(sums)
+
+
+@njit(cache=True)
+@no_type_check
+def _spread(share, channels, shares):
+    """Let each channel of a pixel have its share."""
+    for x in range(len(share)):
+        for channel in range(channels):
+            shares[x * channels + channel] = share[x]
+
+
 @njit(parallel=True, cache=True)
 @no_type_check
-def ssim(a, b, channels, weights, share, blocks, by_row, gradient):
-    """Write the sums of `share` times the similarity, row by row, and their gradient in the image a.
+def compare(a, b, channels, weights, share, difference, blocks, by_row, gradient):
+    """Write the sums of share × (similarity - difference × |a - b|), row by row, and their gradient in the image a.
 
-    Images are (height, width × channels) float32, C-contiguous; `share` (height, width) weighs the pixels. `blocks` is
-    how many parts the rows are dealt out in.
+    Images are (height, width × channels) float32, C-contiguous; `share` (height, width) weighs the pixels, `difference`
+    is a number. `blocks` is how many parts the rows are dealt out in.
     """
     height, count = a.shape
     length, margin = (count + LANES - 1) // LANES * LANES, RADIUS * channels
@@ -141,9 +163,7 @@ def ssim(a, b, channels, weights, share, blocks, by_row, gradient):
         )  # fmt: skip
         for y in range(max(0, top - RADIUS), end + RADIUS):
             if y < height:
-                for x in range(share.shape[1]):
-                    for channel in range(channels):
-                        shares[x * channels + channel] = share[y, x]
+                _spread(share[y], channels, shares)
                 _moments(a, b, y, weights, rows, margin)
                 similar = _compare(rows, shares, channels, weights, partials[y % _TAPS])
                 if top <= y < end:
@@ -152,4 +172,7 @@ def ssim(a, b, channels, weights, share, blocks, by_row, gradient):
             if done >= top:
                 p[:count], q[:count] = a[done], b[done]
                 _gradient(partials, done, height, channels, weights, others, margin, p, q, out)
+                if difference > 0.0:
+                    _spread(share[done], channels, shares)
+                    by_row[done] -= _differ(p, q, shares, difference, out)
                 gradient[done] = out[:count]
