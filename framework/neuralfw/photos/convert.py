@@ -5,7 +5,7 @@ its code reads what is written here.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -96,12 +96,8 @@ def convert(
     for index, (view, mask) in enumerate(zip(capture.views, silhouettes, strict=True)):
         write_file(folder / "mask" / f"{index:03}.png", _png(np.repeat(mask[..., None], 3, axis=2)))
         _write_image(view, folder / "image", f"{index:03}")
-    _write_cameras(folder / "cameras.npz", capture.cameras, frame)
+    write_cameras(folder, capture.cameras, frame, noise)
     if noise is not None:
-        poses = np.stack([camera.world_to_camera for camera in capture.cameras])
-        noisy = disturbed(poses, noise.degrees, noise.distance, np.random.default_rng(noise.seed))
-        moved = [replace(camera, world_to_camera=pose) for camera, pose in zip(capture.cameras, noisy, strict=True)]
-        _write_cameras(folder / NOISY, moved, frame)
         notes.append(f"{NOISY} holds the disturbed cameras, cameras.npz the true ones")
     if capture.split:
         notes.append("the layout has no sets: say holdout = 8 for a set test")
@@ -155,13 +151,32 @@ def _png(pixels: UInt8[np.ndarray, "h w 3"]) -> bytes:
     return encoded.getvalue()
 
 
-def _write_cameras(file: Path, cameras: Sequence[Camera], frame: Frame) -> None:
+def write_cameras(folder: Path, cameras: Sequence[Camera], frame: Frame, noise: Noise | None = None) -> None:
+    """Write cameras.npz and, with noise, cameras_linear_init.npz.
+
+    Args:
+        folder: of the scan.
+        cameras: the true ones, in the world.
+        frame: without rotation; its inverse is scale_mat.
+        noise: of the cameras in the second file; or None.
+    """
+    _save_cameras(folder / "cameras.npz", cameras, frame)
+    if noise is not None:
+        poses = np.stack([camera.world_to_camera for camera in cameras])
+        noisy = disturbed(poses, noise.degrees, noise.distance, np.random.default_rng(noise.seed))
+        moved = [replace(camera, world_to_camera=pose) for camera, pose in zip(cameras, noisy, strict=True)]
+        _save_cameras(folder / NOISY, moved, frame)
+
+
+def _save_cameras(file: Path, cameras: Sequence[Camera], frame: Frame) -> None:
     scale_mat = np.diag([1.0 / frame.scale] * 3 + [1.0])
     scale_mat[:3, 3] = frame.center
     arrays: dict[str, Float64[np.ndarray, "4 4"]] = {}
     for index, camera in enumerate(cameras):
         arrays |= {f"world_mat_{index}": world_mat(camera), f"scale_mat_{index}": scale_mat}
-    _save_npz(file, arrays)
+    encoded = BytesIO()
+    np.savez(encoded, **arrays)  # type: ignore[arg-type]
+    write_file(file, encoded.getvalue())
 
 
 def world_mat(camera: Camera) -> Float64[np.ndarray, "4 4"]:
@@ -171,9 +186,3 @@ def world_mat(camera: Camera) -> Float64[np.ndarray, "4 4"]:
     matrix = np.eye(4)
     matrix[:3] = K @ camera.world_to_camera[:3]
     return matrix
-
-
-def _save_npz(file: Path, arrays: Mapping[str, Float64[np.ndarray, "..."]]) -> None:
-    encoded = BytesIO()
-    np.savez(encoded, **arrays)  # type: ignore[arg-type]
-    write_file(file, encoded.getvalue())
