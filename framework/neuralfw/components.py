@@ -91,12 +91,13 @@ class Field(Module):
 
     `role` says which; `wiring().provides` of its options says what it gives and needs. `exports` names what `export`
     writes, such as "gaussians": the folder of a run that it goes to. `reads` are the endings of files that `read`
-    takes as a start (".ply").
+    takes as a start (".ply"). `notes` tell, in words, what was done when it was built.
     """
 
     role: ClassVar[str]
     exports: ClassVar[str | None] = None
     reads: ClassVar[tuple[str, ...]] = ()
+    notes: tuple[str, ...] = ()
 
     def evaluate(self, inputs: Mapping[str, Tensor], want: frozenset[str]) -> Quantities:
         """Return the wanted quantities at the inputs, all from one evaluation of the network."""

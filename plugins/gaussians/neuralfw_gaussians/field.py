@@ -64,6 +64,7 @@ class Gaussians(Field):
         if not len(points):
             raise UserError(f'{build.place}: data "{config.data}" has no points to start from: say init = "random"')
         if len(points) > config.count:
+            self.notes = (self._reduced(len(points)),)
             chosen = torch.randperm(len(points), generator=build.generator)[: config.count].sort().values
             points, colors = points[chosen], colors[chosen]
         return points.float(), colors.float()
@@ -80,6 +81,14 @@ class Gaussians(Field):
         if cloud.colors is not None:
             return points, torch.from_numpy(cloud.colors[chosen]).float()
         return points, torch.rand(len(points), 3, generator=build.generator)
+
+    def _reduced(self, found: int) -> str:
+        count, numbers = self._config.count, 11 + 3 * (self._config.sh_degree + 1) ** 2
+        mine, everyone = (16e-6 * numbers * n for n in (count, found))
+        return (
+            f"starts at {count:,} of {found:,} points, drawn at random, since count = {count}; parameters, gradients "
+            f"and running means take {mine:,.1f} MB, with all points {everyone:,.1f}"
+        )
 
     def _fill(
         self,

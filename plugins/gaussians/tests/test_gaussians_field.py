@@ -57,6 +57,8 @@ def test_they_start_at_the_points_of_the_data() -> None:
 def test_no_more_of_them_than_count() -> None:
     field = started(count=3, opacity=0.5)
     assert len(field.means) == 3
+    assert [note.partition(",")[0] for note in field.notes] == ["starts at 3 of 5 points"]
+    assert started(count=5).notes == ()
     assert all(any(torch.equal(mean, point) for point in Points.points) for mean in field.means)
     assert field.opacity_logits.tolist() == [0.0] * 3
 
