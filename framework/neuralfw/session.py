@@ -215,6 +215,7 @@ class Session:
 
     def describe(self, scene: Scene) -> None:
         """Write down recipe, machine, frame, box, shapes and backends; say what the data held and what was chosen."""
+        from .components import Field
         from .rundir import environment
 
         folder, checked = self.folder, self.checked
@@ -232,7 +233,7 @@ class Session:
                 facts["shape_frames"][name] = [frame.to_dict() for frame in data.shape_frames]
         self.folder.write_json(self.folder.scene, facts)
         notes = [f"{name}: {note}" for name, data in scene.data.items() for note in data.notes]
-        notes += [f"fields.{name}: {note}" for name, field in scene.fields.items() for note in field.notes]
+        notes += [f"fields.{n}: {note}" for n, f in scene.fields.items() if isinstance(f, Field) for note in f.notes]
         notes += [f"{name}: backend {backend}" for name, backend in backends.items()]
         self.folder.write(self.folder.log, "".join(f"{note}\n" for note in notes))
         for note in notes:
