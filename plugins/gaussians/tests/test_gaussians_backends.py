@@ -110,3 +110,15 @@ def test_auto_takes_what_the_device_has(monkeypatch: pytest.MonkeyPatch) -> None
             reason = "absent" if name in absent else None
             monkeypatch.setattr(backends.module(name), "unavailable", lambda reason=reason: reason)
         assert backends.chosen("auto", "cuda:0") == expected
+
+
+@pytest.mark.parametrize(("extension", "works"), [(None, False), (object(), True)])
+def test_gsplat_without_its_kernels_is_not_available(
+    extension: object | None, works: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gsplat.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setitem(sys.modules, "gsplat", ModuleType("gsplat"))
+    monkeypatch.setitem(sys.modules, "gsplat.cuda", ModuleType("gsplat.cuda"))
+    monkeypatch.setitem(sys.modules, "gsplat.cuda._backend", SimpleNamespace(_C=extension))
+    assert (gsplat.unavailable() is None) == works

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 
 import torch
@@ -16,7 +17,17 @@ def unavailable() -> str | None:
     """Say why the backend does not work here, or None."""
     if importlib.util.find_spec("gsplat") is None:
         return "gsplat is not installed: pip install gsplat"
-    return None if torch.cuda.is_available() else "gsplat needs a CUDA device"
+    if not torch.cuda.is_available():
+        return "gsplat needs a CUDA device"
+    return None if _compiled() else "gsplat has no kernels: it finds no CUDA toolkit to build them (nvcc)"
+
+
+def _compiled() -> bool:
+    """Say whether gsplat has its extension, which it builds when it is first asked for; without a compiler it is None."""
+    try:
+        return getattr(importlib.import_module("gsplat.cuda._backend"), "_C", None) is not None
+    except ImportError:
+        return False
 
 
 def render(splats: Splats, view: View, settings: Settings, screen: Float[Tensor, "g 2"]) -> Image:
