@@ -23,7 +23,7 @@ def unavailable() -> str | None:
 
 
 def _compiled() -> bool:
-    """Say whether gsplat has its extension, which it builds when it is first asked for; without a compiler it is None."""
+    """Say whether gsplat has its extension, which it builds when first asked; without a compiler it is None."""
     try:
         return getattr(importlib.import_module("gsplat.cuda._backend"), "_C", None) is not None
     except ImportError:
