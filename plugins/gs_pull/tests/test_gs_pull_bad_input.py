@@ -1,4 +1,4 @@
-"""What is wrong with photographs, or goes wrong while training, as a user of `gs_pull` sees it: one message, status 2."""
+"""Bad photographs, and what goes wrong while training, as a user of `gs_pull` sees it: one message, status 2."""
 
 from __future__ import annotations
 
