@@ -28,7 +28,7 @@ def hash_grid(seed: int = 0, **options: Any) -> Encoder:
         {"backend": "torch"},
         {"include_input": False, "interpolation": "smoothstep"},
         {"active_levels": 2.5},
-        {"size": 2.0, "features": 4, "levels": 3},
+        {"size": 2.0, "levels": 3},
     ],
     ids=str,
 )

@@ -71,9 +71,10 @@ def test_a_vertex_reads_its_own_row(backend: object) -> None:
         torch.testing.assert_close(features, table[rows], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("interpolation", ["linear", "smoothstep"])
 @pytest.mark.parametrize("backend", [cpu, plain])
-def test_features_are_linear_between_vertices_of_all_axes(backend: object) -> None:
-    grid = small_grid(levels=1, base=6)
+def test_between_vertices_features_go_over_as_the_option_says(backend: object, interpolation: str) -> None:
+    grid = small_grid(levels=1, base=6, interpolation=interpolation)
     scale = grid.levels[0].scale
     table = torch.zeros(grid.entries, 2, dtype=torch.float64)
     vertex = torch.arange(6**3)
@@ -81,7 +82,10 @@ def test_features_are_linear_between_vertices_of_all_axes(backend: object) -> No
     table[vertex, 0] = (places.double() @ torch.tensor([1.0, 10.0, 100.0], dtype=torch.float64)).double()
     u = drawn(grid, count=20)[0].detach() * (4.5 / scale)
     features = backend.encode(grid, u, table)
-    expected = (scale * u + 0.5) @ torch.tensor([1.0, 10.0, 100.0], dtype=torch.float64)
+    y = scale * u + 0.5
+    cell, f = y.floor(), y.frac()
+    f = f if interpolation == "linear" else f**2 * (3.0 - 2.0 * f)
+    expected = (cell + f) @ torch.tensor([1.0, 10.0, 100.0], dtype=torch.float64)
     torch.testing.assert_close(features[:, 0], expected)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from known_grids import normal
+from known_grids import inside, normal
 
 import neuralfw
 from neuralfw.estimate import estimate
@@ -55,9 +55,27 @@ def test_it_trains_and_reads_back(tmp_path: Path, active: str | None) -> None:
 
 
 def test_both_backends_train_alike(tmp_path: Path) -> None:
-    values = []
+    values, tables = [], []
     for backend in ("cpu", "torch"):
         options = [*SMALL, f"fields.sdf.encoder.backend={backend}", "stages.fit.steps=5"]
         run = neuralfw.train("igr", options, out=tmp_path / backend)
         values.append(run.sdf(np.random.default_rng(0).uniform(-0.5, 0.5, (100, 3))))
+        tables.append(run.scene.fields["sdf"].encoder.table.detach())
     assert np.abs(values[0] - values[1]).max() < 1e-3
+    assert tables[1].norm() > 0.02  # it began at 0.01
+    assert (tables[0] - tables[1]).norm() < 0.1 * tables[1].norm()
+
+
+def test_an_eikonal_term_has_one_gradient_on_both_backends() -> None:
+    gradients = []
+    for backend in ("cpu", "torch"):
+        encoder = {"type": "hash_grid", "backend": backend, "levels": 6, "log2_table_size": 12, "finest": 128}
+        options = {"encoder": encoder, "width": 16, "layers": 2, "activation": "tanh", "start": "plain"}
+        field = build_component("field", "mlp_sdf", options)
+        field.encoder.table.data *= 1e3
+        gradient = field(inside(300), want=frozenset({"sdf_gradient"}))["sdf_gradient"]
+        (gradient.norm(dim=1) - 1.0).square().mean().backward()
+        gradients.append([p.grad for p in field.parameters()])
+    for found, expected in zip(*gradients, strict=True):
+        assert (found - expected).norm() <= 1e-4 * expected.norm()
+    assert gradients[1][0].abs().max() > 1e-3

@@ -19,6 +19,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from neuralfw.threads import numba_threads
+
 from ..grid import Grid
 from . import plain
 from .kernels import kernels
@@ -106,12 +108,10 @@ def _run(name: str, grid: Grid, u: Tensor, *arrays: Tensor) -> None:
     """Run a loop of `kernels`; the last arrays receive its results."""
     if u.is_meta:
         return
-    threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
-    numba.set_num_threads(threads)
-    shares = () if name in ("scatter", "tangent") else (threads,)
     scales, layout = _described(grid, u.dtype)
     loop = getattr(kernels(grid.features), name)
-    with numba.parallel_chunksize(1):
+    with numba_threads() as threads, numba.parallel_chunksize(1):
+        shares = () if name in ("scatter", "tangent") else (threads,)
         loop(_array(u), scales, layout, *shares, *(_array(a) for a in arrays))
 
 
