@@ -123,7 +123,8 @@ def main() -> None:
         recipe, settings = forms(arguments.times)[form]
         run = arguments.out / form
         given = [f"data.images.path={arguments.scene.resolve()}", *arguments.set]
-        train(run, recipe, settings, given + (arguments.ours if recipe == "gs_pull" else []))
+        own = [o for o in arguments.ours if "export.mesher" not in settings or not o.startswith("export.mesher.")]
+        train(run, recipe, settings, given + (own if recipe == "gs_pull" else []))
         figures = measured(run, arguments.scene, arguments.points)
         print(f"{form:16}" + "".join(f"  {name} {value:.4g}" for name, value in figures.items()), flush=True)
 
