@@ -59,13 +59,33 @@ def rasterize(
     """
     pose = camera.world_to_camera
     local = vertices.astype(np.float64) @ pose[:3, :3].T + pose[:3, 3]
-    size, bins = (camera.height, camera.width), -(-camera.height // kernels.BIN_ROWS)
+    intrinsics = (camera.fx, camera.fy, camera.cx, camera.cy)
+    return rasterize_local(local, faces, intrinsics, (camera.height, camera.width), near=near)
+
+
+def rasterize_local(
+    vertices: Float64[np.ndarray, "v 3"],
+    faces: Int64[np.ndarray, "f 3"],
+    intrinsics: tuple[float, float, float, float],
+    size: tuple[int, int],
+    *,
+    near: float = 1e-6,
+) -> Fragments:
+    """As `rasterize`, of vertices in camera axes.
+
+    Args:
+        vertices: x right, y down, z forward.
+        faces: three vertex indices each.
+        intrinsics: fx, fy, cx, cy in pixels.
+        size: height and width of the image, pixels.
+        near: what lies less deep is not seen, positive.
+    """
+    bins = -(-size[0] // kernels.BIN_ROWS)
     planes, boxes = np.empty((len(faces), 10)), np.empty((len(faces), 4), dtype=np.int32)
     face = np.full(size, -1, dtype=np.int32)
     nearness, barycentric = np.zeros(size), np.zeros((*size, 3), dtype=np.float32)
     with numba_threads() as threads:
-        intrinsics = (camera.fx, camera.fy, camera.cx, camera.cy)
-        kernels.set_up(local, faces, intrinsics, size, near, planes, boxes)
+        kernels.set_up(vertices, faces, intrinsics, size, near, planes, boxes)
         members, starts = kernels.sort_into_bins(boxes, bins)
         order = np.concatenate([np.arange(thread, bins, threads) for thread in range(threads)])
         kernels.draw(planes, boxes, members, starts, order, 1.0 / near, face, nearness, barycentric)

@@ -50,7 +50,7 @@ class Rays:
 
 def rays_of(scene: SceneView, batch: Quantities) -> Rays:
     """Return the rays of a batch: its single pixels where it has `pixels`, else all of its images."""
-    pose, intrinsics = _poses(scene, batch), batch["intrinsics"]
+    pose, intrinsics = poses_of(scene, batch), batch["intrinsics"]
     shape: tuple[int, ...]
     if "pixels" in batch:
         pixels, shape = batch["pixels"], (len(pose),)
@@ -68,7 +68,7 @@ def rays_of(scene: SceneView, batch: Quantities) -> Rays:
     return Rays(origins.reshape(-1, 3), directions.reshape(-1, 3), 1.0 / length.flatten(), shape)
 
 
-def _poses(scene: SceneView, batch: Quantities) -> Float[Tensor, "v 4 4"]:
+def poses_of(scene: SceneView, batch: Quantities) -> Float[Tensor, "v 4 4"]:
     """Return what the scene's cameras say of the batch's views, else what the batch says."""
     if scene.has("cameras") and "view" in batch:
         return scene.evaluate({"view": batch["view"]}, frozenset({"world_to_camera"}))["world_to_camera"]

@@ -1,0 +1,1 @@
+"""Differentiable mesh rendering for neuralfw."""

@@ -1,0 +1,43 @@
+"""Options of the renderer. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from neuralfw.config import ComponentConfig, Number, Option, Scheduled, Wiring
+
+
+class MeshConfig(ComponentConfig):
+    """Options of `mesh`."""
+
+    backend: Literal["auto", "cpu", "plain", "nvdiffrast"] = Option(
+        "auto", description="who draws: auto takes nvdiffrast where it works on a CUDA device, else cpu"
+    )
+    resolution: Annotated[Number, Scheduled(ge=4)] = Option(
+        64, description="cells along the longest edge of the box in which the surface is extracted"
+    )
+    padding: float = Option(0.1, ge=0, description="margin about the scene's box, as a share of its longest edge")
+    shading: Literal["none", "head_light", "environment"] = Option(
+        "none",
+        description="colours as they are; times the cosine to the optical axis; or times spherical harmonics of degree "
+        "2 of the normal, which are learnt",
+    )
+    strength: Annotated[Number, Scheduled(ge=0)] = Option(1.0, description="brightness of the head light")
+    albedo: tuple[float, float, float] = Option(
+        (1.0, 1.0, 1.0), description="colour where the scene has no colour field"
+    )
+    near: float = Option(1e-3, gt=0, description="what lies less deep is not seen, scene units")
+
+    def wiring(self) -> Wiring:
+        cameras = "world_to_camera?"
+        return Wiring(
+            needs=("sdf", "color?", cameras),
+            observes=("world_to_camera", "intrinsics", "size", "view?", "background?"),
+            supplies=("points", "view_direction", "sdf_gradient"),
+            provides={
+                "rgb": ("sdf", "color?", cameras),
+                **dict.fromkeys(("alpha", "depth", "normal"), ("sdf", cameras)),
+                **dict.fromkeys(("vertices", "faces"), ("sdf",)),
+            },
+            requires=("sdf:signed",),
+        )

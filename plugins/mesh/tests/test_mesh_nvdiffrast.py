@@ -1,0 +1,114 @@
+"""The adapter to nvdiffrast, with a stand-in that does in plain PyTorch what its documentation says."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from known_meshes import VIEW, ball, two_balls
+from test_mesh_drawing import colored, rendered, weights
+from torch import Tensor
+from torch.testing import assert_close
+
+from neuralfw.errors import UserError
+from neuralfw_mesh import backends
+from neuralfw_mesh.backends import cpu, nvdiffrast
+from neuralfw_mesh.contract import Triangles, View
+
+
+def corners_of(pos: Tensor, tri: Tensor) -> Tensor:
+    return pos[0][tri.long()]
+
+
+def stand_in() -> ModuleType:
+    """Return a package with the four functions of nvdiffrast 0.4 that are used, for one mesh and one image."""
+    package = ModuleType("nvdiffrast.torch")
+
+    def rasterize(
+        ctx: Any, pos: Tensor, tri: Tensor, resolution: list[int], grad_db: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        assert pos.dtype == torch.float32 and tri.dtype == torch.int32 and pos.is_contiguous() and not grad_db
+        height, width = resolution
+        Y, X = torch.meshgrid(
+            (2 * torch.arange(height) + 1) / height - 1, (2 * torch.arange(width) + 1) / width - 1, indexing="ij"
+        )
+        corner = corners_of(pos, tri)[:, :, None, None]
+        qx, qy = (corner[..., axis] - at * corner[..., 3] for axis, at in ((0, X), (1, Y)))
+        a = qx.roll(-1, 1) * qy.roll(-2, 1) - qy.roll(-1, 1) * qx.roll(-2, 1)
+        total = a.sum(1)
+        zw = (corner[..., 2] * a).sum(1) / (corner[..., 3] * a).sum(1)
+        covered = ((a >= 0).all(1) | (a <= 0).all(1)) & (zw.abs() <= 1) & ((corner[..., 3] * a).sum(1) / total > 0)
+        nearest, f = torch.where(covered, zw, torch.inf).min(0)
+        hit = nearest < torch.inf
+        u, v = ((a[:, k] / total).gather(0, f[None])[0] for k in (0, 1))
+        rast = torch.stack([u, v, nearest, f + 1.0], dim=-1)
+        return torch.where(hit[..., None], rast, torch.zeros_like(rast))[None], torch.zeros(0)
+
+    def interpolate(attr: Tensor, rast: Tensor, tri: Tensor) -> tuple[Tensor, Tensor]:
+        assert attr.is_contiguous()
+        u, v, _, number = rast[0].unbind(-1)
+        corner = attr[0][tri.long()][(number.long() - 1).clamp_min(0)]
+        image = (
+            u[..., None] * corner[..., 0, :]
+            + v[..., None] * corner[..., 1, :]
+            + (1 - u - v)[..., None] * corner[..., 2, :]
+        )
+        return torch.where(number[..., None] > 0, image, 0.0)[None], torch.zeros(0)
+
+    def antialias(color: Tensor, rast: Tensor, pos: Tensor, tri: Tensor, topology_hash: Any) -> Tensor:
+        """With pixels as the camera of an image of this size whose clip coordinates these are."""
+        assert topology_hash == "topology" and color.is_contiguous()
+        _, height, width, _ = color.shape
+        local = pos[0][:, [0, 1, 3]]
+        view = View((width / 2, height / 2, width / 2, height / 2), width, height, near=1e-3)
+        return cpu.draw(local, Triangles(tri.long()), view).antialias(color[0])[None]
+
+    package.rasterize, package.interpolate, package.antialias = rasterize, interpolate, antialias  # type: ignore[attr-defined]
+    package.antialias_construct_topology_hash = lambda tri: "topology"  # type: ignore[attr-defined]
+    package.RasterizeCudaContext = lambda device: "context"  # type: ignore[attr-defined]
+    return package
+
+
+@pytest.fixture
+def package(monkeypatch: pytest.MonkeyPatch) -> None:
+    parent, child = ModuleType("nvdiffrast"), stand_in()
+    parent.torch = child  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "nvdiffrast", parent)
+    monkeypatch.setitem(sys.modules, "nvdiffrast.torch", child)
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize("scene", [ball, two_balls])
+def test_it_agrees_with_the_kernels(scene: Any) -> None:
+    positions, triangles = scene()
+    found = []
+    for draw in (cpu.draw, nvdiffrast.draw):
+        p, v = positions.float().requires_grad_(), colored(positions).float().requires_grad_()
+        image = rendered(draw, p, v, Triangles(triangles.faces))
+        found.append((image, *torch.autograd.grad((image * weights(image)).sum(), (p, v))))
+    for ours, theirs in zip(*found, strict=True):
+        assert_close(theirs, ours, rtol=1e-3, atol=1e-3)
+
+
+def test_clip_coordinates_put_pixels_where_the_camera_has_them() -> None:
+    positions, _ = ball()
+    clip = nvdiffrast.clip(positions, VIEW)
+    fx, fy, cx, cy = VIEW.intrinsics
+    x, y, z = positions.unbind(1)
+    size = torch.tensor([VIEW.width, VIEW.height])
+    assert_close((clip[:, :2] / clip[:, 3:] + 1.0) * size / 2.0, torch.stack([fx * x / z + cx, fy * y / z + cy], dim=1))
+    depth = (clip[:, 2] / clip[:, 3])[z.argsort()]
+    assert bool((depth.diff() >= 0).all()) and float(depth.abs().max()) < 1.0
+    at_near = nvdiffrast.clip(torch.tensor([[0.0, 0.0, VIEW.near]], dtype=torch.float64), VIEW)
+    assert_close(at_near[0, 2], -at_near[0, 3])
+
+
+def test_where_it_does_not_work_auto_takes_another_and_its_name_is_refused() -> None:
+    if nvdiffrast.unavailable() is None:
+        pytest.skip("nvdiffrast works here")
+    assert backends.chosen("auto", "cuda") == backends.chosen("auto", "cpu") == "cpu"
+    with pytest.raises(UserError, match=r'nvdiffrast.*backend = "auto"'):
+        backends.chosen("nvdiffrast", "cuda")
