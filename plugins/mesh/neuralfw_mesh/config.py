@@ -26,6 +26,11 @@ class MeshConfig(ComponentConfig):
     albedo: tuple[float, float, float] = Option(
         (1.0, 1.0, 1.0), description="colour where the scene has no colour field"
     )
+    silhouettes: Literal["auto", "all", "shown"] = Option(
+        "auto",
+        description="which edges are blended, and have a gradient: all; those of faces in the centre of a pixel, as "
+        "nvdiffrast does, of which a fine mesh has few; auto takes all where the backend can",
+    )
     near: float = Option(1e-3, gt=0, description="what lies less deep is not seen, scene units")
 
     def wiring(self) -> Wiring:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+Silhouettes = Literal["all", "shown"]
 T = TypeVar("T")
 
 
@@ -30,13 +31,15 @@ class Triangles:
 class View:
     """A pinhole image: fx, fy, cx, cy in pixels, the centre of pixel (i, j) being (i + 0.5, j + 0.5).
 
-    `near` is the depth from which on something is seen.
+    `near` is the depth from which on something is seen. `silhouettes` says which edges `antialias` takes: those of
+    faces in the centre of a pixel, as nvdiffrast does, or all; a backend's module lists what it can in `SILHOUETTES`.
     """
 
     intrinsics: tuple[float, float, float, float]
     width: int
     height: int
     near: float = 1e-3
+    silhouettes: Silhouettes = "shown"
 
 
 @runtime_checkable

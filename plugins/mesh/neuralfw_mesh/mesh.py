@@ -46,6 +46,7 @@ class Mesh(Renderer):
         self._options, self._place = config, build.place
         self.backend = backends.chosen(config.backend, str(build.device))
         self._draw = backends.drawer(self.backend)
+        self.silhouettes = backends.silhouettes(config.silhouettes, self.backend)
         self.light: nn.Parameter | None = None
         if config.shading == "environment":
             self.light = nn.Parameter(torch.zeros(9, 3))
@@ -66,7 +67,7 @@ class Mesh(Renderer):
             if "rgb" in want:
                 assert normals is not None
                 values["rgb"] = self._colors(scene, surface, normals, pose, inputs)
-            view = View(intrinsics, width, height, self._options.near)
+            view = View(intrinsics, width, height, self._options.near, self.silhouettes)
             images.append(self._image(surface, pose, view, values, behind, want))
         outputs |= {q: torch.stack([image[q] for image in images]) for q in (images[0] if images else ())}
         return {q: v for q, v in outputs.items() if q in want}

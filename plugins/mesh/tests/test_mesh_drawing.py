@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,10 +14,11 @@ from torch.testing import assert_close
 
 from neuralfw_mesh.backends import cpu, plain
 from neuralfw_mesh.backends.plain import wings_of
-from neuralfw_mesh.contract import Backend, Triangles, View
+from neuralfw_mesh.contract import Backend, Silhouettes, Triangles, View
 from neuralfw_mesh.kernels.silhouettes import wings
 
 BACKENDS = [cpu.draw, plain.draw]
+ALL = replace(VIEW, silhouettes="all")
 BEHIND = torch.tensor([0.2, 0.9, 0.4], dtype=torch.float64)
 
 
@@ -50,22 +52,24 @@ def test_the_kernels_and_their_twin_agree_in_values_and_gradients(
     assert found[0][1].abs().max() > 1.0
 
 
-@pytest.mark.parametrize("draw", BACKENDS)
-def test_gradients_are_those_of_finite_differences(draw: Backend) -> None:
+@pytest.mark.parametrize(("draw", "view"), [(cpu.draw, VIEW), (cpu.draw, ALL), (plain.draw, VIEW)])
+def test_gradients_are_those_of_finite_differences(draw: Backend, view: View) -> None:
     positions, triangles = two_balls()
     values = colored(positions)
     p = positions.clone().requires_grad_()
     v = values.clone().requires_grad_()
-    image = rendered(draw, p, v, triangles)
+    image = rendered(draw, p, v, triangles, view)
     w = weights(image)
     d_positions, d_values = torch.autograd.grad((image * w).sum(), (p, v))
     generator = torch.Generator().manual_seed(7)
     for _ in range(6):
         step = 1e-7 * torch.randn(positions.shape, generator=generator, dtype=torch.float64)
-        ahead, back = (rendered(draw, positions + s * step, values, triangles) for s in (1, -1))
+        ahead, back = (rendered(draw, positions + s * step, values, triangles, view) for s in (1, -1))
         assert_close(((ahead - back) * w).sum() / 2, (d_positions * step).sum(), rtol=1e-5, atol=1e-11)
     change = torch.randn(values.shape, generator=generator, dtype=torch.float64)
-    assert_close(((rendered(draw, positions, values + change, triangles) - image) * w).sum(), (d_values * change).sum())
+    assert_close(
+        ((rendered(draw, positions, values + change, triangles, view) - image) * w).sum(), (d_values * change).sum()
+    )
 
 
 @pytest.mark.parametrize("draw", BACKENDS)
@@ -107,10 +111,34 @@ def rendered_mask(draw: Backend, positions: Tensor, triangles: Triangles, view: 
     return drawn.antialias(drawn.hit[..., None].to(positions))
 
 
-@pytest.mark.parametrize("draw", BACKENDS)
-def test_an_edge_half_way_changes_nothing_and_one_farther_blends(draw: Backend) -> None:
+@pytest.mark.parametrize("subdivisions", [2, 3, 4, 5])
+def test_area_of_a_sphere_and_its_gradients_however_fine_the_mesh(subdivisions: int) -> None:
+    view = View((200.0, 200.0, 64.2, 63.7), 128, 128, near=0.1, silhouettes="all")
+    positions, triangles = ball(subdivisions, 0.5, 2.5)
+    center = positions.mean(dim=0)
+    positions.requires_grad_()
+    mask = rendered_mask(cpu.draw, positions, triangles, view)
+    (d,) = torch.autograd.grad(mask.sum(), positions, retain_graph=True)
+    area = 200.0**2 * math.pi * 0.25 / (2.5**2 - 0.25)
+    coarse = 0.3 / 4.0 ** (subdivisions - 1)
+    assert_close(mask.sum().item(), area, rtol=0.002 + coarse, atol=0.0)
+    assert_close((d * (positions - center)).sum().item(), 2.0 * area * 2.5**2 / 6.0, rtol=0.02 + coarse, atol=0.0)
+    columns = torch.arange(128, dtype=torch.float64) + 0.5
+    (d,) = torch.autograd.grad((mask[..., 0] * columns).sum(), positions)
+    assert_close(d[:, 0].sum().item(), 200.0 * 2.5 / 6.0 * mask.sum().item(), rtol=0.02 + coarse, atol=0.0)
+
+
+def test_all_silhouettes_are_those_shown_where_faces_are_large() -> None:
+    positions, triangles = disc(5, 0.3)
+    images = [rendered_mask(cpu.draw, positions, triangles, view) for view in (VIEW, ALL)]
+    assert_close(images[0].sum(), images[1].sum(), rtol=0.01, atol=0.0)
+    assert (images[0] != images[1]).sum() < 5
+
+
+@pytest.mark.parametrize(("draw", "silhouettes"), [(cpu.draw, "shown"), (cpu.draw, "all"), (plain.draw, "shown")])
+def test_an_edge_half_way_changes_nothing_and_one_farther_blends(draw: Backend, silhouettes: Silhouettes) -> None:
     triangles = Triangles(torch.tensor([[0, 1, 2], [0, 2, 3]]))
-    view = View((1.0, 1.0, 0.0, 0.0), 8, 8)
+    view = View((1.0, 1.0, 0.0, 0.0), 8, 8, silhouettes=silhouettes)
     for edge, inner, outer in ((4.0, 1.0, 0.0), (4.3, 1.0, 0.3), (3.7, 0.7, 0.0)):
         corners = positions_of([-9.0, -9.1], [edge, -9.1], [edge, 29.3], [-9.0, 29.3])
         mask = rendered_mask(draw, corners, triangles, view)[4, :, 0]
@@ -144,7 +172,7 @@ def test_the_number_of_threads_changes_nothing() -> None:
         for threads in (1, 2):
             torch.set_num_threads(threads)
             p = positions.float().requires_grad_()
-            image = rendered(cpu.draw, p, colored(positions).float(), triangles)
+            image = rendered(cpu.draw, p, colored(positions).float(), triangles, ALL)
             found.append((image, *torch.autograd.grad((image * weights(image)).sum(), p)))
     finally:
         torch.set_num_threads(before)

@@ -139,7 +139,7 @@ def test_images_move_the_vertices_and_the_colors_but_not_the_distance(tmp_path: 
     found = render(view, "rgb", "alpha", "vertices")
     (d,) = torch.autograd.grad(found["alpha"].sum(), found["vertices"], retain_graph=True)
     outward = (d * found["vertices"]).sum(dim=1)
-    assert outward.sum() > 50.0 and outward.min() > -1e-2
+    assert outward.sum() > 1500.0 and outward.min() > -1e-2
     found["rgb"].sum().backward()
     assert view.field("sdf").level.grad is None
     assert all(p.grad is not None and p.grad.any() for n, p in view.field("color").named_parameters() if "bias" in n)
@@ -176,6 +176,12 @@ def test_learnt_cameras_would_get_a_gradient(tmp_path: Path) -> None:
 def test_an_empty_surface_is_explained(tmp_path: Path) -> None:
     with pytest.raises(EmptySurfaceError, match="above the level everywhere"):
         render(view_of(tmp_path, level=2.0), "rgb")
+
+
+def test_silhouettes_that_a_backend_cannot_find_are_refused(tmp_path: Path) -> None:
+    assert view_of(tmp_path, 'backend = "plain"').renderer("main").silhouettes == "shown"
+    with pytest.raises(UserError, match=r'"plain" has no silhouettes = "all"'):
+        view_of(tmp_path, 'backend = "plain"\nsilhouettes = "all"')
 
 
 def test_a_backend_that_does_not_work_is_refused_by_name(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from types import ModuleType
 
 from neuralfw.errors import UserError
 
-from ..contract import Backend
+from ..contract import Backend, Silhouettes
 
 NAMES = ("nvdiffrast", "cpu", "plain")
 
@@ -28,6 +28,21 @@ def chosen(name: str, device: str) -> str:
     if reason := module(name).unavailable():
         raise UserError(f'mesh with backend = "{name}": {reason}; backend = "auto" takes one that works')
     return name
+
+
+def silhouettes(name: str, backend: str) -> Silhouettes:
+    """Return the silhouettes that "auto", or a name, means for a backend.
+
+    Raises:
+        UserError: the backend cannot find them.
+    """
+    known: frozenset[Silhouettes] = module(backend).SILHOUETTES
+    if name not in ("auto", *known):
+        raise UserError(
+            f'mesh with backend = "{backend}" has no silhouettes = "{name}", only "{min(known)}"; '
+            'backend = "cpu" has all'
+        )
+    return "shown" if name == "shown" or "all" not in known else "all"
 
 
 def drawer(name: str) -> Backend:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int32, Int64
+from jaxtyping import Float, Float64, Int32, Int64, UInt8
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -16,6 +16,8 @@ from neuralfw.threads import numba_threads
 from ..blending import Crossings, blend, projected
 from ..contract import Triangles, View
 from ..kernels import interpolation, silhouettes
+
+SILHOUETTES = frozenset({"all", "shown"})
 
 
 def unavailable() -> str | None:
@@ -48,16 +50,39 @@ class draw:  # noqa: N801 (a backend is called)
         return blend(image.cpu(), projected(self._positions, self._view), self._found).to(image.device)
 
     def _crossings(self) -> Crossings:
-        count, (height, width) = len(self._exact), self._face.shape
+        count = len(self._exact)
         wings = self._triangles.once("wings", lambda: silhouettes.wings(self._faces, count))
         screen = projected(self._positions.detach(), self._view).double().numpy()
-        marks, counts = np.empty(len(self._faces), np.uint8), np.empty(height, np.int64)
-        found = np.empty((height, 2 * width, 5), np.int64)
+        marks = np.empty(len(self._faces), np.uint8)
         with numba_threads():
             silhouettes.mark(screen, self._exact[:, 2], self._faces, wings, self._view.near, marks)
-            silhouettes.find(self._face, self._depth, screen, self._faces, marks, counts, found)
-        rows = torch.from_numpy(silhouettes.gather(counts, found))
+            found = self._shown(screen, marks) if self._view.silhouettes == "shown" else self._all(screen, marks)
+        rows = torch.from_numpy(found)
         return Crossings(rows[:, :2], rows[:, 2:4], rows[:, 4] > 0)
+
+    def _shown(self, screen: Float64[np.ndarray, "n 2"], marks: UInt8[np.ndarray, " f"]) -> Int64[np.ndarray, "m 5"]:
+        height, width = self._face.shape
+        counts, found = np.empty(height, np.int64), np.empty((height, 2 * width, 5), np.int64)
+        silhouettes.find(self._face, self._depth, screen, self._faces, marks, counts, found)
+        rows: Int64[np.ndarray, "m 5"] = silhouettes.gather(counts, found)
+        return rows
+
+    def _all(self, screen: Float64[np.ndarray, "n 2"], marks: UInt8[np.ndarray, " f"]) -> Int64[np.ndarray, "m 5"]:
+        pairs, width = 2 * self._face.size, self._face.shape[1]
+        best, place, rows = np.full(pairs, -1.0), np.empty(pairs, np.int64), np.empty((pairs, 5), np.int64)
+        count = silhouettes.trace(
+            self._face.ravel(),
+            self._depth.ravel(),
+            screen,
+            self._exact[:, 2],
+            self._faces,
+            marks,
+            best,
+            place,
+            rows,
+            width,
+        )
+        return rows[:count]
 
 
 class _Interpolate(torch.autograd.Function):

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from ..contract import Triangles, View
 
+SILHOUETTES = frozenset({"shown"})
+
 
 def unavailable() -> str | None:
     """Say why the backend does not work here, or None."""

@@ -9,6 +9,8 @@ from torch import Tensor
 from ..blending import Crossings, blend, projected
 from ..contract import Triangles, View
 
+SILHOUETTES = frozenset({"shown"})
+
 
 def unavailable() -> str | None:
     """Say why the backend does not work here, or None."""

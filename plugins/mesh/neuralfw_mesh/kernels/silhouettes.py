@@ -141,3 +141,64 @@ def gather(counts, found):
             rows[place] = found[y, i]
             place += 1
     return rows
+
+
+@_loop
+@no_type_check
+def _note(pair, owner, other, f, edge, toward, inverse, face, depth, faces, best, place, rows, count):
+    """Keep an edge for a pair of pixels, if it hides the other and none lies farther towards that; return the count."""
+    if face[owner] < 0 or face[owner] == face[other] or depth[other] * inverse <= 1.0 or toward <= best[pair]:
+        return count
+    if best[pair] < 0.0:
+        place[pair] = count
+        count += 1
+    best[pair] = toward
+    row = rows[place[pair]]
+    row[0], row[1] = min(owner, other), max(owner, other)
+    row[2], row[3] = faces[f, (edge + 1) % 3], faces[f, (edge + 2) % 3]
+    row[4] = owner > other
+    return count
+
+
+@_loop
+@no_type_check
+def trace(face, depth, screen, local_depth, faces, marks, best, place, rows, width):
+    """Follow every silhouette edge over the lines between pixel centres; return how many rows were written.
+
+    `find` sees only edges of faces that lie in a pixel's centre, of which finely meshed, round shapes have few at their
+    outline. `face` and `depth` are of all pixels in one row, `best (2 pixels)` is -1.
+    """
+    height, count = len(face) // width, 0
+    for f in range(len(marks)):
+        for edge in range(3):
+            if not marks[f] & (1 << edge):
+                continue
+            i, j, own = faces[f, (edge + 1) % 3], faces[f, (edge + 2) % 3], faces[f, edge]
+            across = abs(screen[j, 1] - screen[i, 1]) < abs(screen[j, 0] - screen[i, 0])
+            u, v = (1, 0) if across else (0, 1)
+            if screen[i, v] > screen[j, v]:
+                i, j = j, i
+            low, rise = screen[i, v], screen[j, v] - screen[i, v]
+            lines, places = (width, height) if across else (height, width)
+            first = int(np.ceil(min(max(low - 0.5, 0.0), float(lines))))
+            beyond = int(np.ceil(min(max(screen[j, v] - 0.5, 0.0), float(lines))))
+            if first == beyond:
+                continue
+            slope = (screen[j, u] - screen[i, u]) / rise
+            inner = screen[own, u] - screen[i, u] - slope * (screen[own, v] - low) < 0.0
+            for line in range(first, beyond):
+                at = screen[i, u] + slope * (line + 0.5 - low) - 0.5
+                if not 0.0 <= at < places - 1.0:
+                    continue
+                step = int(at)
+                t = (line + 0.5 - low) / rise
+                inverse = (1.0 - t) / local_depth[i] + t / local_depth[j]
+                here = step * width + line if across else line * width + step
+                there = here + (width if across else 1)
+                owner, other = (here, there) if inner else (there, here)
+                toward = at - step if inner else 1.0 - (at - step)
+                pair = 2 * here + across
+                count = _note(
+                    pair, owner, other, f, edge, toward, inverse, face, depth, faces, best, place, rows, count
+                )
+    return count
