@@ -5,7 +5,8 @@
 Embree comes with `pip install open3d` or `embreex`; where neither is installed the twin, which draws the faces one
 after another with NumPy, is the opponent. Rounds are interleaved in one process with all threads; a torus of 50,160
 triangles is taken without MESH. Embree is timed with its tree built once ("cast") and with the building ("build and
-cast"), which a mesh that changes needs each time.
+cast"), which a mesh that changes needs each time. Where neuralfw-mesh is installed, antialiasing and its backward are
+timed too.
 """
 
 import argparse
@@ -50,11 +51,20 @@ def twin(mesh: Mesh, camera: Camera) -> Opponent:
     return draw
 
 
+def has_open3d() -> bool:
+    """Whether Open3D can be imported; without its system libraries it cannot."""
+    try:
+        import open3d  # noqa: F401
+    except (ImportError, OSError):
+        return False
+    return True
+
+
 def embree(mesh: Mesh, camera: Camera, *, build: bool) -> Opponent:
     """Depth by Embree, through Open3D or embreex."""
     origin, directions = camera.rays()
     directions = directions / (directions @ camera.axis)[..., None]
-    if importlib.util.find_spec("open3d"):
+    if has_open3d():
         import open3d as o3d
 
         rays = np.concatenate([np.broadcast_to(origin, directions.shape), directions], axis=-1).astype(np.float32)
@@ -87,6 +97,30 @@ def milliseconds(compute: Callable[[], object]) -> float:
     return 1e3 * (time.perf_counter() - start)
 
 
+def antialiasing(mesh: Mesh, camera: Camera) -> None:
+    """Print how long the renderer `mesh` takes to blend silhouettes of a coloured image, forward and backward."""
+    import torch
+
+    from neuralfw_mesh.backends import cpu
+    from neuralfw_mesh.contract import Triangles, View
+
+    pose = torch.from_numpy(camera.world_to_camera).float()
+    positions = (torch.from_numpy(mesh.vertices).float() @ pose[:3, :3].T + pose[:3, 3]).requires_grad_()
+    view = View((camera.fx, camera.fy, camera.cx, camera.cy), camera.width, camera.height, silhouettes="all")
+    triangles, rounds = Triangles(torch.from_numpy(mesh.faces)), []
+    for _ in range(15):
+        drawn = cpu.draw(positions, triangles, view)
+        image = drawn.interpolate(positions).detach().requires_grad_()
+        start = time.perf_counter()
+        blended = drawn.antialias(image)
+        middle = time.perf_counter()
+        torch.autograd.grad(blended, (image, positions), torch.ones_like(blended))
+        rounds.append((1e3 * (middle - start), 1e3 * (time.perf_counter() - middle)))
+    forward, backward = (statistics.median(column) for column in zip(*rounds, strict=True))
+    ratio = statistics.median(b / f for f, b in rounds)
+    print(f"  antialiasing {forward:.1f} ms, its backward {backward:.1f} ms: {ratio:.1f} of the forward")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mesh", nargs="?")
@@ -103,7 +137,7 @@ def main() -> None:
     size = arguments.size
     camera = Camera.look_at(eye, center, [0.0, 1.0, 0.0], focal=size, width=size, height=size)
 
-    has_embree = any(importlib.util.find_spec(package) for package in ("open3d", "embreex"))
+    has_embree = has_open3d() or importlib.util.find_spec("embreex") is not None
     if has_embree:
         ways = {"Embree, cast": False, "Embree, build and cast": True}
         opponents = {name: embree(mesh, camera, build=build) for name, build in ways.items()}
@@ -125,6 +159,8 @@ def main() -> None:
         ratio = statistics.median(theirs / mine for mine, theirs in rounds)
         print(f"  hits agree on {agree:.3%}, median relative difference of depth {error:.1e}")
         print(f"  ours {own:.1f} ms, {name} {other:.1f} ms: {ratio:.1f} times faster")
+    if importlib.util.find_spec("neuralfw_mesh"):
+        antialiasing(mesh, camera)
 
 
 if __name__ == "__main__":
