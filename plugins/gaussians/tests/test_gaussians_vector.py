@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numba import njit
 
+from neuralfw.prefetch import prefetch
 from neuralfw_gaussians.kernels import vector as v
 
 A, B = np.random.default_rng(0).normal(size=(2, v.LANES)).astype(np.float32)
@@ -61,7 +62,7 @@ def test_exp2_of_very_small_numbers_is_tiny() -> None:
 @njit
 @no_type_check
 def _unaligned(values, out):
-    v.prefetch(values.reshape(2, -1), 1)
+    prefetch(values.reshape(2, -1), 1)
     v.store(out, 3, v.load(values, 5))
 
 

@@ -18,8 +18,10 @@ from typing import no_type_check
 import numpy as np
 from numba import float32, njit, prange
 
+from neuralfw.prefetch import prefetch
+
 from .binning import TILE
-from .vector import absolute, both, exp2, full, load, prefetch, select, smaller, some, steps, store, total
+from .vector import absolute, both, exp2, full, load, select, smaller, some, steps, store, total
 
 ALPHA_MAX, ALPHA_MIN, T_MIN = 0.99, 1.0 / 255.0, 1e-4
 HEAD = 8

@@ -92,26 +92,6 @@ def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, types.intp, vector), generate
 
 
-@intrinsic
-@no_type_check
-def prefetch(typing_context, rows, index):
-    """Fetch the beginning of a row of a two-dimensional array into the cache."""
-
-    def generate(context, builder, signature, args):
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        stride = cgutils.unpack_tuple(builder, array.strides, 2)[0]
-        bytes_ = ir.PointerType(ir.IntType(8))
-        place = builder.gep(builder.bitcast(array.data, bytes_), [builder.mul(stride, args[1])])
-        kinds = [ir.Constant(ir.IntType(32), value) for value in (0, 3, 1)]  # to read, into the nearest cache, data
-        function = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(ir.VoidType(), [bytes_, *[ir.IntType(32)] * 3]), "llvm.prefetch.p0i8"
-        )
-        builder.call(function, [place, *kinds])
-        return context.get_dummy_value()
-
-    return types.void(rows, types.intp), generate
-
-
 @lower_cast(types.Number, vector)
 def _spread(context: Any, builder: Any, of: Any, to: Any, value: Any) -> Any:
     """Let a number stand for a vector with it in every lane."""

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple, no_type_check
 import numpy as np
 from numba import njit, prange
 
+from neuralfw.prefetch import prefetch
+
 from ..grid import PRIMES
-from .prefetch import prefetch
 
 _PRIME_Y, _PRIME_Z = np.uint64(PRIMES[1]), np.uint64(PRIMES[2])
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
