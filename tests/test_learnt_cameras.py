@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from neuralfw.cli import app
+from neuralfw.data.images import Images
+from neuralfw.geometry import Frame
+from neuralfw.learnt_cameras import cameras_of
 from neuralfw.photos.convert import Noise, convert
 from neuralfw.photos.idr import NOISY
 from neuralfw.photos.masks import mask_source
@@ -51,3 +56,23 @@ def test_rough_cameras_that_the_photographs_bring(tmp_path: Path) -> None:
     found = run(tmp_path / "run", *data, *still)
     assert 0.2 < found["rotation_before"] < 0.6 and 0.0 < found["center_before"] / 4.03 < 0.011
     assert Run(tmp_path / "run").protocols == ["cameras"]
+
+
+def test_photographs_held_out_are_seen_from_where_the_scene_went(tmp_path: Path) -> None:
+    """Learnt cameras that all moved together, by a similarity, take those of the other photographs with them."""
+    run(tmp_path / "run", "fields.cameras.rotation_noise=0", "fields.cameras.center_noise=0")
+    opened = Run(tmp_path / "run")
+    data, field = opened.data("images"), opened.scene.fields["cameras"]
+    assert isinstance(data, Images)
+    turn, _ = np.linalg.qr(np.array([[1.0, 0.2, 0.0], [-0.2, 1.0, 0.1], [0.1, 0.0, 1.0]]))
+    there = Frame(center=np.array([0.1, -0.2, 0.3]), scale=1.3, rotation=turn * np.sign(np.linalg.det(turn)))
+    moved = [camera.in_training(there).world_to_camera for camera in data.cameras]
+    field.start.copy_(torch.from_numpy(np.stack(moved)))
+    field.rotations.data.zero_()
+    field.shifts.data.zero_()
+    for set_name in ("train", "test"):
+        found = cameras_of(opened, data, set_name)
+        assert [*found] == data.members(set_name)
+        for i, camera in found.items():
+            np.testing.assert_allclose(camera.world_to_camera, moved[i], atol=2e-5)
+            assert (camera.width, camera.fx) == (data.cameras[i].width, data.cameras[i].fx)

@@ -53,7 +53,7 @@ def test_an_infinite_figure_is_printed_and_kept_strictly(tmp_path: Path, monkeyp
     (tmp_path / "recipe.toml").write_text("")
     result = {"protocol": "views", "metrics": {"psnr": {"value": math.inf}}, "omitted": {}}
     monkeypatch.setattr("neuralfw.run.check", lambda path: type("Checked", (), {"recipe": None})())
-    monkeypatch.setattr("neuralfw.held_out.evaluate_held_out", lambda run: result)
+    monkeypatch.setattr("neuralfw.judged_views.evaluate_photographs", lambda run, name: result)
     assert Run(tmp_path).eval("views") is result
     printed = CliRunner().invoke(app, ["eval", str(tmp_path), "--protocol", "views", "--json"])
     assert printed.exit_code == 0, printed.output

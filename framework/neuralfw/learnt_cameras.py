@@ -1,7 +1,9 @@
-"""Judges the cameras that a run learnt by the true ones."""
+"""The cameras that a run learnt: how far they are from the true ones, and where they leave the photographs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +12,8 @@ import torch
 from .data.images import Images
 from .errors import UserError
 from .fields.appearance_config import CameraPosesConfig
-from .metrics.cameras import CameraErrors, Poses, camera_errors, centers_of, summary
+from .geometry import Camera, Frame
+from .metrics.cameras import CameraErrors, Poses, align, camera_errors, centers_of, summary
 from .metrics.figure import figure
 
 if TYPE_CHECKING:
@@ -40,18 +43,50 @@ def evaluate_cameras(run: Run) -> dict[str, Any]:
     name = learnt_cameras(run)
     if name is None:
         raise UserError("protocol cameras: this run learns no cameras. fields.cameras.type = camera_poses does.")
-    field, config = run.scene.fields[name], run.recipe.fields[name].config
+    config = run.recipe.fields[name].config
     assert isinstance(config, CameraPosesConfig)
     data = run.data(config.data)
     assert isinstance(data, Images)
     members = data.members("train")
-    truth = data.capture.true_cameras or data.capture.cameras
-    true = np.stack([truth[i].world_to_camera for i in members])
-    with torch.no_grad():
-        found = field(torch.tensor(members, device=run.scene.device)).double().cpu().numpy()
-        start = field.start[members].double().cpu().numpy()  # type: ignore[index]
-    after, before = camera_errors(found, true), camera_errors(start, true)
+    true = _true(data, members)
+    start = run.scene.fields[name].start[members].double().cpu().numpy()  # type: ignore[index]
+    after, before = camera_errors(_learnt(run, name, members), true), camera_errors(start, true)
     return _facts(after, before, true, len(members))
+
+
+def cameras_of(run: Run, data: Images, set_name: str) -> dict[int, Camera]:
+    """Return the cameras of a set's photographs, by index, in the training space of the scene as it was learnt.
+
+    Those that were learnt are the field's. Of other photographs they are the true ones after the similarity that brings
+    the true cameras of the training photographs onto the learnt ones: nothing else holds a scene in its place whose
+    cameras moved.
+    """
+    name, members = learnt_cameras(run), data.members(set_name)
+    if name is None:
+        return {i: data.cameras[i] for i in members}
+    train = data.members("train")
+    learnt = _learnt(run, name, train)
+    if set_name == "train":
+        poses = dict(zip(train, learnt, strict=True))
+    else:
+        found = align(learnt, _true(data, train))
+        there = Frame(center=found.translation, scale=1.0 / found.scale, rotation=found.rotation.T)
+        poses = {i: _truth(data)[i].in_training(there).world_to_camera for i in members}
+    return {i: replace(data.cameras[i], world_to_camera=pose) for i, pose in poses.items()}
+
+
+def _truth(data: Images) -> Sequence[Camera]:
+    return data.capture.true_cameras or data.capture.cameras
+
+
+def _true(data: Images, members: Sequence[int]) -> Poses:
+    return np.stack([_truth(data)[i].world_to_camera for i in members])
+
+
+def _learnt(run: Run, name: str, members: list[int]) -> Poses:
+    with torch.no_grad():
+        found: Poses = run.scene.fields[name](torch.tensor(members, device=run.scene.device)).double().cpu().numpy()
+    return found
 
 
 def _facts(after: CameraErrors, before: CameraErrors, true: Poses, views: int) -> dict[str, Any]:

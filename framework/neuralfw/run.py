@@ -266,16 +266,17 @@ class Run:
     ) -> dict[str, Any]:
         """Compare with a reference by a named protocol; the figures also go to eval/.
 
-        Protocol "views" compares renderings and the mesh with the photographs held out, and leaves pictures of some in
-        images/; "cameras" compares learnt cameras with the true ones; every other one the mesh with a reference.
+        Protocol "views" compares renderings and the mesh with the photographs held out, "training_views" with those
+        learnt from, and both leave pictures of some in images/; "cameras" compares learnt cameras with the true ones;
+        every other one the mesh with a reference.
 
         Raises:
             UserError: no reference is given or in the recipe, or no protocol of that name exists.
         """
-        if protocol == "views":
-            from .held_out import evaluate_held_out
+        if protocol in ("views", "training_views"):
+            from .judged_views import evaluate_photographs
 
-            result = evaluate_held_out(self)
+            result = evaluate_photographs(self, protocol)
         elif protocol == "cameras":
             from .learnt_cameras import evaluate_cameras
 

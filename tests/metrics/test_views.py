@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from neuralfw.geometry import Camera, Mesh
-from neuralfw.metrics.views import HeldOutView, evaluate_views
+from neuralfw.metrics.views import JudgedView, evaluate_views
 
 EYE = Camera(np.eye(4), 20.0, 20.0, 20.0, 16.0, 40, 32)
 
@@ -18,14 +18,14 @@ def wall(half: float, depth: float = 2.0) -> Mesh:
     return Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]]))
 
 
-def view(mask_half: float = 1.0, error: float = 0.1, depth: float | None = None) -> HeldOutView:
+def view(mask_half: float = 1.0, error: float = 0.1, depth: float | None = None) -> JudgedView:
     """A photograph in which a wall of this half edge, at depth 2, is white on black, and is predicted too dark."""
     photograph = torch.zeros(32, 40, 3)
     reach = round(10 * mask_half)
     photograph[16 - reach : 16 + reach, 20 - reach : 20 + reach] = 1.0
     mask = photograph[..., 0].clone()
     shown = None if depth is None else torch.full((32, 40), depth)
-    return HeldOutView(EYE, photograph, (photograph - error).clamp(0, 1), mask=mask, depth=shown)
+    return JudgedView(EYE, photograph, (photograph - error).clamp(0, 1), mask=mask, depth=shown)
 
 
 def values(result: dict) -> dict[str, float]:
@@ -78,7 +78,7 @@ def test_pixels_that_are_not_valid_count_nowhere() -> None:
 
 
 def test_what_there_is_not_is_omitted_with_the_reason() -> None:
-    bare = HeldOutView(EYE, torch.zeros(32, 40, 3), None)
+    bare = JudgedView(EYE, torch.zeros(32, 40, 3), None)
     result = evaluate_views([bare], wall(1.0), diagonal=1.0)
     assert result["metrics"] == {}
     assert "no pass of the recipe renders" in result["omitted"]["psnr"]

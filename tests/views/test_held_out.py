@@ -54,6 +54,19 @@ def test_pictures_show_photograph_render_and_normals(run: Run) -> None:
     assert normals[20, 26, 0] > 150 and normals[14, 20, 1] > 150
 
 
+def test_photographs_learnt_from_are_judged_when_asked_for(run: Run) -> None:
+    assert not (run.folder.eval / "training_views.json").exists()
+    result = run.eval("training_views")
+    assert (result["protocol"], result["views"]) == ("training_views", 6)
+    error = float(((PAINT - COLOR / 255.0) ** 2).mean())
+    share = [covered(camera(k)).mean() for k in range(6)]
+    expected = np.mean([-10 * math.log10(error * s) for s in share])
+    assert result["metrics"]["psnr"]["value"] == pytest.approx(expected, abs=1e-3)
+    assert sorted(path.name for path in run.folder.images.glob("train_*.png")) == [
+        f"train_00{k}.png" for k in (0, 2, 5)
+    ]
+
+
 def test_a_run_renders_a_camera_of_the_world(run: Run) -> None:
     eye = Camera.look_at(CENTER + np.array([0.0, 0.0, 8.0]), CENTER, [0.0, 1.0, 0.0], focal=60.0, width=31, height=21)
     images = run.render(eye, background=(1.0, 0.0, 0.0))

@@ -30,8 +30,8 @@ def evaluate(
     """Compare a run with what is known to be true.
 
     Its mesh with a reference, its renderings with photographs, its cameras with the true ones. Protocol views takes the
-    photographs held out, cameras the learnt cameras; every other one compares the mesh with a reference. The figures,
-    each with unit and definition, also go to the run's eval/.
+    photographs held out, training_views those learnt from, cameras the learnt cameras; every other one compares the
+    mesh with a reference. The figures, each with unit and definition, also go to the run's eval/.
     """
     from ..run import Run
 

@@ -1,4 +1,4 @@
-"""How well a run predicts photographs that it did not learn from, and how well its mesh fits their silhouettes."""
+"""How well a run predicts photographs, and how well its mesh fits their silhouettes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .images import Unavailable, lpips, psnr, ssim
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOutView:
+class JudgedView:
     """A photograph, and what was predicted of it.
 
     Attributes:
@@ -74,9 +74,9 @@ _RENDERED: dict[str, _Fact] = {
 
 
 def evaluate_views(
-    views: Iterable[HeldOutView], mesh: Mesh | None, *, diagonal: float, diagonal_of: str = "the data's box"
+    views: Iterable[JudgedView], mesh: Mesh | None, *, diagonal: float, diagonal_of: str = "the data's box"
 ) -> dict[str, Any]:
-    """Judge renderings and a mesh by photographs held out.
+    """Judge renderings and a mesh by photographs.
 
     Args:
         views: taken one after another, none is kept.
@@ -99,22 +99,20 @@ def evaluate_views(
         for name, facts in _RENDERED.items()
         if name in tally.figures
     }
-    omitted = {name: tally.omitted.get(name, "no photograph is held out") for name in _RENDERED if name not in found}
+    omitted = {name: tally.omitted.get(name, "there is no photograph") for name in _RENDERED if name not in found}
     found |= _of_mesh(tally, diagonal, diagonal_of)
     for name in ("silhouette_iou", "ray_distance_median", "ray_distance_p80"):
         if name not in found:
             truth = "masks" if name == "silhouette_iou" else "depth maps"
             omitted[name] = "there is no mesh" if mesh is None else f"the photographs have no {truth}"
     return {
-        "protocol": "views",
-        "summary": "photographs held out, against renderings and the mesh",
         "views": count,
         "metrics": found,
         "omitted": omitted,
     }
 
 
-def _judge_rendering(view: HeldOutView, tally: _Tally) -> None:
+def _judge_rendering(view: JudgedView, tally: _Tally) -> None:
     image, photograph, valid = view.render, view.photograph, view.valid
     if image is None:
         tally.omitted.update(dict.fromkeys(_RENDERED, "no pass of the recipe renders colours"))
@@ -136,7 +134,7 @@ def _judge_rendering(view: HeldOutView, tally: _Tally) -> None:
             tally.omitted[name] = str(reason)
 
 
-def _judge_mesh(view: HeldOutView, mesh: Mesh, tally: _Tally) -> None:
+def _judge_mesh(view: JudgedView, mesh: Mesh, tally: _Tally) -> None:
     distance = ray_distance(mesh, view.camera)
     counted = view.counted.numpy()
     if view.object is not None:

@@ -1,4 +1,4 @@
-"""Judges a run by the photographs that were held out, and shows some of them beside what the run makes of them."""
+"""Judges a run by its photographs, held out or learnt from, and shows some beside what the run makes of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 
@@ -15,7 +16,8 @@ from .data.images import Images
 from .errors import UserError
 from .geometry import Camera, Mesh
 from .geometry.files import write_file
-from .metrics.views import HeldOutView, evaluate_views
+from .learnt_cameras import cameras_of
+from .metrics.views import JudgedView, evaluate_views
 from .raster import rasterize
 
 if TYPE_CHECKING:
@@ -23,47 +25,58 @@ if TYPE_CHECKING:
 
 SHOWN = 3
 
+_JUDGED = {"views": ("test", "photographs held out"), "training_views": ("train", "photographs learnt from")}
 
-def evaluate_held_out(run: Run) -> dict[str, Any]:
-    """Compare renderings and the mesh with the photographs held out; see `neuralfw.metrics.views`.
 
-    The first, middle and last of them go to the run's images/ as test_000.png and so on: the photograph, the
-    rendering, the normals of the mesh in camera axes.
+def evaluate_photographs(run: Run, protocol: str) -> dict[str, Any]:
+    """Compare renderings and the mesh with photographs; see `neuralfw.metrics.views`.
+
+    Protocol `views` takes those held out, at the cameras that the data bring; `training_views` those learnt from, at
+    the cameras that were learnt with them, if any were. The first, middle and last of them go to the run's images/ as
+    test_000.png or train_000.png and so on: the photograph, the rendering, the normals of the mesh in camera axes.
 
     Raises:
-        UserError: no photographs are held out.
+        UserError: the run has no photographs, or none held out.
     """
-    if run.held_out is None:
+    name, (chosen, which) = run.photographs, _JUDGED[protocol]
+    if name is None:
+        raise UserError(f"protocol {protocol}: this run has no photographs.")
+    if chosen == "test" and run.held_out is None:
         raise UserError(
             "protocol views: this run has no photographs held out. holdout = 8 of its data keeps every 8th as set test."
         )
-    data = run.data(run.held_out)
+    data = run.data(name)
     assert isinstance(data, Images)
     mesh = run.mesh() if run.recipe.export is not None and not run.timed else None
-    members = data.members("test")
+    cameras = cameras_of(run, data, chosen)
+    members = [*cameras]
     shown = {members[round(k * (len(members) - 1) / (SHOWN - 1))] for k in range(SHOWN)}
 
-    def views() -> Iterator[HeldOutView]:
+    def views() -> Iterator[JudgedView]:
         for number, index in enumerate(members):
-            view = _view(run, data, index)
+            view = _view(run, data, index, cameras[index])
             if index in shown:
                 picture = Image.fromarray(_side_by_side(view, mesh))
                 encoded = BytesIO()
                 picture.save(encoded, "PNG", optimize=True)
-                write_file(run.folder.images / f"test_{number:03}.png", encoded.getvalue())
+                write_file(run.folder.images / f"{chosen}_{number:03}.png", encoded.getvalue())
             yield view
 
     corners = data.bounds.double().numpy()
     diagonal = float(np.linalg.norm(corners[1] - corners[0])) / run.frame.scale
-    return evaluate_views(views(), mesh, diagonal=diagonal)
+    told = {"protocol": protocol, "summary": f"{which}, against renderings and the mesh"}
+    return told | evaluate_views(views(), mesh, diagonal=diagonal)
 
 
-def _view(run: Run, data: Images, index: int) -> HeldOutView:
+def _view(run: Run, data: Images, index: int, camera: Camera) -> JudgedView:
     batch: Quantities = data.view_batch(index)
+    if camera is not data.cameras[index]:
+        batch = {q: v for q, v in batch.items() if q != "view"}
+        batch["world_to_camera"] = torch.from_numpy(camera.world_to_camera).float()[None]
     render = None if run.pictures is None else run.pictures(batch)["rgb"][0]
     depth = batch["depth"][0] / run.frame.scale if "depth" in batch else None
-    return HeldOutView(
-        camera=data.cameras[index].to_world(run.frame),
+    return JudgedView(
+        camera=camera.to_world(run.frame),
         photograph=batch["rgb"][0],
         render=render,
         mask=batch["mask"][0] if "mask" in batch else None,
@@ -72,7 +85,7 @@ def _view(run: Run, data: Images, index: int) -> HeldOutView:
     )
 
 
-def _side_by_side(view: HeldOutView, mesh: Mesh | None) -> UInt8[np.ndarray, "h w 3"]:
+def _side_by_side(view: JudgedView, mesh: Mesh | None) -> UInt8[np.ndarray, "h w 3"]:
     panels = [view.photograph.numpy()]
     if view.render is not None:
         panels.append(view.render.clamp(0.0, 1.0).numpy())
