@@ -19,8 +19,10 @@ from .appearance_config import CameraPosesConfig
 class CameraPoses(Field):
     """Rotation and centre of each camera (Yariv et al. 2020, arXiv 2003.09852, §3.1); a step moves only what it saw.
 
-    In form `absolute` the parameters are `quaternions` (v, 4), camera to world, and `centers` (v, 3); in form
-    `increment` they are `rotations` (v, 3), rotation vectors in radians, and `shifts` (v, 3) on top of the start.
+    In form `absolute` the parameters are `quaternions` (v, 4), camera to world, and `centers` (v, 3). In form
+    `increment` they are `rotations` (v, 3), by which the scene is turned about the origin before the start, as rotation
+    vectors in radians, and `shifts` (v, 3) after it, along the camera's axes. A camera that turns about itself and
+    moves aside sees nearly the same; here that is one small step of `rotations`, beside which `shifts` stay.
 
     Attributes:
         start: (v, 4, 4) poses that were started from, world to camera, training space.
@@ -53,14 +55,13 @@ class CameraPoses(Field):
         """Return the poses of views, world to camera; gradients reach only the rows of these."""
         views, place = view.unique(return_inverse=True)
         if self._absolute:
-            turned = matrix_of_quaternion(_rows(self.quaternions, views))
-            center = _rows(self.centers, views)
+            rotation = matrix_of_quaternion(_rows(self.quaternions, views)).transpose(1, 2)
+            translation = -(rotation @ _rows(self.centers, views)[..., None])
         else:
             start = self.start[views]
-            turned = start[:, :3, :3].transpose(1, 2) @ matrix_of_vector(_rows(self.rotations, views))
-            center = _rows(self.shifts, views) - (start[:, :3, :3].transpose(1, 2) @ start[:, :3, 3:])[..., 0]
-        rotation = turned.transpose(1, 2)
-        upper = torch.cat([rotation, -(rotation @ center[..., None])], dim=2)
+            rotation = start[:, :3, :3] @ matrix_of_vector(_rows(self.rotations, views))
+            translation = start[:, :3, 3:] + _rows(self.shifts, views)[..., None]
+        upper = torch.cat([rotation, translation], dim=2)
         last = upper.new_tensor([[[0.0, 0.0, 0.0, 1.0]]]).expand(len(views), 1, 4)
         poses: Tensor = torch.cat([upper, last], dim=1)[place]
         return poses
