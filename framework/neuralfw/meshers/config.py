@@ -14,6 +14,10 @@ class MarchingCubesConfig(ComponentConfig):
     method: Literal["sparse", "dense"] = Option("sparse", description="evaluate only near the surface, or everywhere")
     level: float = Option(0.0, description="value of the level set, in scene units")
     padding: float = Option(0.1, ge=0, description="margin about the data's box, as a share of its longest edge")
+    axes: Literal["scene", "object"] = Option(
+        "scene",
+        description="axes of the grid: the scene's; or the principal ones of the surface, with the box around it",
+    )
     components: int | None = Option(None, ge=1, description="keep only so many of the largest parts; default: all")
     chunk: int = Option(8192, ge=1, description="points evaluated at once")
 
