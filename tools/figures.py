@@ -1,6 +1,7 @@
 """Runs every figure of tools/figures.toml that is not done yet, and writes the table into its page.
 
-A figure is a recipe run on real data (over seeds), a measure, and a bound; `runs_of` measures another figure's runs.
+A figure is a recipe run on real data (over seeds), a measure, and a bound; `runs_of` measures another figure's runs,
+and `make` writes a scene of its own for them. {shared}, {scenes} and {seed} stand for what they say.
 Results lie in figures/, one folder a figure; a figure is done again only when its entry changed. An interrupted run is
 resumed.
 """
@@ -37,6 +38,26 @@ def neuralfw(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "neuralfw", *arguments], check=True, cwd=ROOT)
 
 
+def filled(entry: Any, seed: int) -> Any:
+    """Return an entry, or a part of one, with the folders and the seed that its texts name."""
+    if isinstance(entry, dict):
+        return {key: filled(value, seed) for key, value in entry.items()}
+    if isinstance(entry, list):
+        return [filled(value, seed) for value in entry]
+    if isinstance(entry, str):
+        for name, value in (("shared", SHARED), ("scenes", RESULTS / "scenes"), ("seed", seed)):
+            entry = entry.replace(f"{{{name}}}", str(value))
+    return entry
+
+
+def make(figure: dict[str, Any]) -> None:
+    """Write the scene of a figure, the first path among the words of its command, unless it is there."""
+    words = figure.get("make", [])
+    folder = next((Path(word) for word in words if word.startswith(str(RESULTS))), None)
+    if folder is not None and not (folder / "cameras.npz").exists():
+        subprocess.run([sys.executable, *words], check=True, cwd=ROOT)
+
+
 def train(figure: dict[str, Any], seed: int, folder: Path) -> None:
     """Train one seed into a folder, or go on where it was interrupted."""
     if (folder / "meshes/mesh.ply").exists() or (folder / "eval/views.json").exists():
@@ -45,14 +66,15 @@ def train(figure: dict[str, Any], seed: int, folder: Path) -> None:
         neuralfw("resume", str(folder))
         return
     shutil.rmtree(folder, ignore_errors=True)
-    settings = [f"seed={seed}", *(s.format(shared=SHARED) for s in figure.get("set", []))]
+    make(figure)
+    settings = [f"seed={seed}", *figure.get("set", [])]
     neuralfw("run", figure["recipe"], "--out", str(folder), *(f"--set={s}" for s in settings))
 
 
 def protocol(run: Path, figure: dict[str, Any]) -> float:
     """A figure of a named protocol, against a reference where it needs one."""
     name, key = figure["protocol"], figure["key"]
-    reference = ["--reference", figure["reference"].format(shared=SHARED)] if "reference" in figure else []
+    reference = ["--reference", figure["reference"]] if "reference" in figure else []
     neuralfw("eval", str(run), "--protocol", name, *reference)
     return float(json.loads((run / f"eval/{name}.json").read_text())["metrics"][key]["value"])
 
@@ -69,7 +91,7 @@ def coverage(run: Path, figure: dict[str, Any]) -> float:
     """Share of the raw input points within 1 % of their diagonal of the mesh, both in world coordinates."""
     from neuralfw.geometry import clean, point_to_mesh_distance, read_mesh, read_point_cloud
 
-    points = clean(read_point_cloud(figure["points"].format(shared=SHARED))).points
+    points = clean(read_point_cloud(figure["points"])).points
     distance = point_to_mesh_distance(points, read_mesh(run / "meshes/mesh.ply"))
     diagonal = np.linalg.norm(points.max(axis=0) - points.min(axis=0))
     return float((distance <= 0.01 * diagonal).mean())
@@ -143,7 +165,7 @@ def ray_distance(run: Path, figure: dict[str, Any]) -> float:
     from neuralfw.photos.sniff import read_capture
     from neuralfw.raster import ray_distance
 
-    mesh, capture = read_mesh(run / "meshes/mesh.ply"), read_capture(Path(figure["scene"].format(shared=SHARED)))
+    mesh, capture = read_mesh(run / "meshes/mesh.ply"), read_capture(Path(figure["scene"]))
     errors = []
     for view in (capture.views[index] for index in capture.split["test"]):
         (file,) = view.image.parent.glob(f"{view.image.stem}_depth_*.png")
@@ -176,9 +198,9 @@ def reach(figure: dict[str, Any]) -> dict[str, Any]:
     folder = RESULTS / figure.get("runs_of", figure["name"])
     values, times = [], []
     for seed in figure.get("seeds", [0]):
-        run = folder / f"seed-{seed}"
-        train(figure, seed, run)
-        values.append(MEASURES[figure["measure"]](run, figure))
+        run, entry = folder / f"seed-{seed}", filled(figure, seed)
+        train(entry, seed, run)
+        values.append(MEASURES[figure["measure"]](run, entry))
         times.append(seconds(run))
     return {"value": statistics.fmean(values), "values": values, "minutes": max(times) / 60.0}
 
@@ -221,13 +243,25 @@ def write_table(page: Path, rows: list[str]) -> None:
     page.write_text(f"{before}{START}\n{head}{chr(10).join(rows)}\n{END}{after}", encoding="utf-8")
 
 
+def entries() -> dict[str, list[dict[str, Any]]]:
+    """Return the figures of each page; one that measures another's runs has its recipe, settings and seeds."""
+    pages: dict[str, list[dict[str, Any]]] = tomllib.loads((ROOT / "tools/figures.toml").read_text())
+    named = {figure["name"]: figure for figures in pages.values() for figure in figures}
+
+    def whole(figure: dict[str, Any]) -> dict[str, Any]:
+        runs = named[figure["runs_of"]] if "runs_of" in figure else {}
+        return {k: runs[k] for k in ("recipe", "set", "seeds", "make") if k in runs} | figure
+
+    return {page: [whole(figure) for figure in figures] for page, figures in pages.items()}
+
+
 def main() -> None:
     """Run what is missing, or only write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="only these figures")
     parser.add_argument("--table", action="store_true", help="run nothing, write the table of what is done")
     arguments = parser.parse_args()
-    for page, figures in tomllib.loads((ROOT / "tools/figures.toml").read_text()).items():
+    for page, figures in entries().items():
         rows = []
         for figure in figures:
             result = done(figure)
