@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -239,17 +239,27 @@ class Draw:
         return self.stream(self.index)
 
 
-class Integrator(Component):
-    """Carries points along a velocity."""
+Velocity = Callable[[Tensor, Tensor], Tensor]
+"""Positions (n, 3) and times (n,) to velocities (n, 3)."""
 
-    def __call__(
-        self,
-        velocity: Callable[[Float[Tensor, "n 3"], Float[Tensor, " n"]], Float[Tensor, "n 3"]],
-        x: Float[Tensor, "n 3"],
-        t0: float,
-        t1: float,
-    ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "steps n 3"]]:
-        """Return the points at t1 and their trajectory, start and end included."""
+
+class Trajectory(NamedTuple):
+    """Where points were at some times, start and end included."""
+
+    times: Float[Tensor, " k"]
+    points: Float[Tensor, "k n 3"]
+
+    @property
+    def end(self) -> Float[Tensor, "n 3"]:
+        """The points at the last time."""
+        return self.points[-1]
+
+
+class Integrator(Component):
+    """Carries points along a velocity, forward or, with t1 < t0, backward."""
+
+    def __call__(self, velocity: Velocity, x: Float[Tensor, "n 3"], t0: float, t1: float) -> Trajectory:
+        """Return where points that are at x at t0 come by until t1; differentiable in x and the velocity."""
         raise NotImplementedError(type(self).__name__)
 
 

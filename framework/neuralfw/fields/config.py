@@ -67,3 +67,33 @@ class LatentsConfig(FieldConfig):
 
     def optimisers(self) -> Mapping[str, Adam | SparseAdam]:
         return {"": Adam(lr=1e-3)}
+
+
+class MlpVelocityConfig(FieldConfig):
+    """Options of `mlp_velocity`."""
+
+    role: ClassVar[str] = "velocity"
+
+    encoder: Annotated[Spec, Slot("encoder", "identity")] = Option(description="what the coordinates become first")
+    width: int = Option(256, ge=1, description="units of a hidden layer")
+    layers: int = Option(8, ge=1, description="number of hidden layers")
+    skip: tuple[int, ...] = Option((), description="hidden layers that also take the network's input")
+    activation: Literal["softplus", "relu", "sine", "tanh", "silu"] = Option(
+        "silu", description="nonlinearity; with relu all second derivatives are 0"
+    )
+    beta: float = Option(10.0, gt=0, description="sharpness of softplus")
+    omega: float = Option(30.0, gt=0, description="frequency of sine")
+    start: Literal["rest", "plain"] = Option("rest", description="begin without motion, or as drawn")
+    time: Literal["raw"] | None = Option(None, description="how time enters: not at all, or as a coordinate")
+    latent: Annotated[str | None, Ref("field", "latents")] = Option(None, description="field of latent codes")
+
+    def wiring(self) -> Wiring:
+        inputs = ("points", *(["time"] if self.time else []), *(["latent"] if self.latent else []))
+        given = ("velocity", "velocity_jacobian", "velocity_laplacian")
+        return Wiring(provides=dict.fromkeys(given, inputs))
+
+    def capabilities(self) -> frozenset[str]:
+        facts = {"second_order"} if self.activation != "relu" else set()
+        facts |= {"time"} if self.time else set()
+        facts |= {"latent"} if self.latent else set()
+        return frozenset(facts)

@@ -55,6 +55,25 @@ class Activation:
             case _:
                 return functional.silu(z)
 
+    def derivatives(self, z: Float[Tensor, "n width"]) -> tuple[Tensor, Tensor, Tensor]:
+        """φ(z), φ'(z) and φ''(z), each differentiable by autograd."""
+        value = self(z)
+        match self.name:
+            case "softplus":
+                s = torch.sigmoid(self.beta * z)
+                return value, s, self.beta * s * (1 - s)
+            case "relu":
+                return value, (z > 0).to(z.dtype), torch.zeros_like(z)
+            case "sine":
+                return value, self.omega * torch.cos(self.omega * z), -(self.omega**2) * value
+            case "tanh":
+                slope = 1 - value.square()
+                return value, slope, -2 * value * slope
+            case _:
+                s = torch.sigmoid(z)
+                bell = s * (1 - s)
+                return value, s + z * bell, bell * (2 + z * (1 - 2 * s))
+
     def evaluate(self, z: Float[Tensor, "n width"]) -> Activated:
         """φ(z) and what `slope` and `bend` need."""
         value = self(z)

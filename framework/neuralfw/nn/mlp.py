@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from neuralfw.errors import UserError
 
-from . import initialize, plain, sweep
+from . import initialize, jet, plain, sweep
 from .activations import Activation
+from .jet import Jet
 from .kernels import CHOICES, choose
 from .network import Network
 from .plain import Layer
@@ -145,6 +146,13 @@ class Mlp(nn.Module):
         network = self._network(x)
         with _without_autocast(x.device.type):
             return sweep.value_and_pullback(network, self._effective(), x)
+
+    def jet(self, u: Jet) -> Jet:
+        """The outputs' value, Jacobian and Laplacian in coordinates x on which the inputs u depend, in one pass.
+
+        Differentiable in the parameters and in u; see `neuralfw.nn.jet`.
+        """
+        return jet.through(self.activation, self._layers(), u)
 
     @torch.no_grad()
     def geometric_init(self, radius: float, *, inside_out: bool = False, coordinates: int = 3) -> None:

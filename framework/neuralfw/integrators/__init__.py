@@ -1,0 +1,1 @@
+"""Integrators: points carried along a velocity."""
