@@ -85,3 +85,12 @@ def test_photographs_become_the_layout_of_idr(cli, folder, tmp_path):
 def test_what_cannot_be_converted(cli, folder, tmp_path, options, message):
     result = cli("data", "convert", folder, tmp_path / "scan", *options)
     assert result.exit_code == 2 and message in result.output and not (tmp_path / "scan").exists()
+
+
+def test_a_mesh_is_photographed(cli, tmp_path):
+    import trimesh
+
+    trimesh.creation.icosphere(2, 1.0).export(tmp_path / "ball.ply")
+    result = cli("data", "convert", tmp_path / "ball.ply", tmp_path / "ball", "--views", "4", "--size", "32")
+    assert "4 views of 32 x 32 pixels and 1 held out" in result.stdout
+    assert len([*(tmp_path / "ball" / "train").glob("*.png")]) == 4

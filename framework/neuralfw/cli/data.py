@@ -53,7 +53,11 @@ def inspect(
 @data.command()
 def convert(
     source: Annotated[
-        Path, typer.Argument(metavar="SRC", help="Folder of photographs with poses; or a model that IDR released.")
+        Path,
+        typer.Argument(
+            metavar="SRC",
+            help="Folder of photographs with poses; a mesh or folder of numbered meshes; or a model that IDR released.",
+        ),
     ],
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to write, absent or empty.")],
     masks: Annotated[
@@ -73,14 +77,18 @@ def convert(
     photographs: Annotated[
         Path | None, typer.Option("--photographs", metavar="SCAN", help="What a released model was trained on.")
     ] = None,
+    views: Annotated[int, typer.Option("--views", min=4, help="Cameras around a mesh.")] = 60,
+    size: Annotated[int, typer.Option("--size", min=16, help="Pixels along an edge of the images of a mesh.")] = 256,
     format: Format = None,
     images: Images = None,
     cameras: Cameras = None,
 ) -> None:
     """Write photographs in the layout of IDR, normalised to the unit sphere by their masks.
 
-    DST gets image/, mask/ and cameras.npz; with noise also cameras_linear_init.npz. A model that the authors of IDR
-    released becomes a run instead, which eval, export and transfer take like any other.
+    DST gets image/, mask/ and cameras.npz; with noise also cameras_linear_init.npz. A mesh is photographed instead,
+    in the layout of the NeRF-synthetic scenes, its coverage as alpha channel; a folder of numbered meshes at a time
+    for each. A model that the authors of IDR released becomes a run, which eval, export and transfer take like any
+    other.
     """
     from ..hooks import hook_manager
     from ..registry import discover
@@ -89,6 +97,11 @@ def convert(
     notes = hooks.neuralfw_convert(source=source, target=target, photographs=photographs)
     if notes is None and photographs is not None:
         raise UserError(f"--photographs: {source} is no model that was trained on them, such as IDR's .pth files.")
+    if notes is None:
+        from ..photos.rendered import find_meshes, photograph
+
+        if files := find_meshes(source):
+            notes = photograph(files, target, views=views, size=size)
     if notes is None:
         from ..photos.convert import Noise
         from ..photos.convert import convert as write_photographs

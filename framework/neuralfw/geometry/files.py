@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from neuralfw.errors import UserError
+from neuralfw.errors import UserError, saying
 from neuralfw.suggest import nearest
 
 
@@ -28,6 +28,17 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """' Did you mean x?' with the known name nearest to `name`, or '' where none is near."""
     near = nearest(name, known, n=1)
     return f" Did you mean {near[0]}?" if near else ""
+
+
+def new_folder(folder: Path) -> None:
+    """Make sure that a folder to be written is absent or empty.
+
+    Raises:
+        UserError: it holds something, or cannot be read.
+    """
+    with saying("make the folder", folder):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder} is not empty: name a folder that does not exist yet.")
 
 
 def write_file(path: str | Path, data: bytes) -> None:

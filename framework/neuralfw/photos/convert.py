@@ -16,7 +16,7 @@ from PIL import Image
 
 from neuralfw.errors import UserError, saying
 from neuralfw.geometry.camera import Camera
-from neuralfw.geometry.files import did_you_mean, write_file
+from neuralfw.geometry.files import did_you_mean, new_folder, write_file
 from neuralfw.geometry.frame import Frame
 from neuralfw.metrics.cameras import disturbed
 from neuralfw.photos.hull import Box, Hull
@@ -88,9 +88,7 @@ def convert(
             folder that holds something.
     """
     _check_sizes(capture.views)
-    with saying("make the folder", folder):
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"{folder} is not empty: name a folder that does not exist yet.")
+    new_folder(folder)
     silhouettes = [masks(view) for view in capture.views]
     frame, notes = _normalised(capture, silhouettes, box)
     for index, (view, mask) in enumerate(zip(capture.views, silhouettes, strict=True)):

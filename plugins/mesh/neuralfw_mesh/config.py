@@ -4,19 +4,36 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from neuralfw.config import ComponentConfig, Number, Option, Scheduled, Wiring
+from neuralfw.config import ComponentConfig, Number, Option, Scheduled, Unit, Wiring
 
 
-class MeshConfig(ComponentConfig):
+class SurfaceConfig(ComponentConfig):
+    """Options of `surface`."""
+
+    resolution: Annotated[Number, Scheduled(ge=4)] = Option(
+        64, description="cells along the longest edge of the box in which the surface is extracted"
+    )
+    padding: float = Option(0.1, ge=0, description="margin about the scene's box, as a share of its longest edge")
+    size: Annotated[float | None, Unit("scene units")] = Option(
+        None, gt=0, description="half the edge of a cube about the origin, instead of the scene's box"
+    )
+
+    def wiring(self) -> Wiring:
+        return Wiring(
+            needs=("sdf",),
+            observes=("time?", "latent?"),
+            supplies=("points",),
+            provides=dict.fromkeys(("vertices", "faces"), ("sdf",)),
+            requires=("sdf:signed",),
+        )
+
+
+class MeshConfig(SurfaceConfig):
     """Options of `mesh`."""
 
     backend: Literal["auto", "cpu", "plain", "nvdiffrast"] = Option(
         "auto", description="who draws: auto takes nvdiffrast where it works on a CUDA device, else cpu"
     )
-    resolution: Annotated[Number, Scheduled(ge=4)] = Option(
-        64, description="cells along the longest edge of the box in which the surface is extracted"
-    )
-    padding: float = Option(0.1, ge=0, description="margin about the scene's box, as a share of its longest edge")
     shading: Literal["none", "head_light", "environment"] = Option(
         "none",
         description="colours as they are; times the cosine to the optical axis; or times spherical harmonics of degree "
@@ -46,3 +63,35 @@ class MeshConfig(ComponentConfig):
             },
             requires=("sdf:signed",),
         )
+
+
+class PyramidConfig(ComponentConfig):
+    """Options of `pyramid`."""
+
+    levels: int = Option(5, ge=1, description="sizes at which the images are compared, each half of the one before")
+    alpha: bool = Option(True, description="compare opacity with the mask too, where there is one")
+
+    def wiring(self) -> Wiring:
+        opacity = ("alpha?", "mask?") if self.alpha else ()
+        return Wiring(needs=("rgb", *opacity[:1]), observes=("rgb", *opacity[1:]))
+
+
+class LaplacianConfig(ComponentConfig):
+    """Options of `laplacian`."""
+
+    def wiring(self) -> Wiring:
+        return Wiring(needs=("vertices", "faces"))
+
+
+class AreaConfig(ComponentConfig):
+    """Options of `area`."""
+
+    def wiring(self) -> Wiring:
+        return Wiring(needs=("vertices", "faces"))
+
+
+class CarveConfig(ComponentConfig):
+    """Options of `carve`."""
+
+    def wiring(self) -> Wiring:
+        return Wiring(needs=("vertices", "faces"), observes=("mask", "world_to_camera", "intrinsics"))

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from neuralfw.components import Build, Quantities, Renderer
-from neuralfw.meshing import extract
+from neuralfw.components import Build, Quantities
 from neuralfw.renderers.points import unit
 from neuralfw.renderers.rays import poses_of
 from neuralfw.scene import SceneView
 
 from . import backends
 from .config import MeshConfig
-from .contract import Triangles, View
+from .contract import View
 from .shading import AMBIENT, harmonics, head_light, vertex_normals
-
-_ALONG = ("time", "latent")
-"""Coordinates besides the points, of which a batch has one for all of its views."""
+from .surface import Extracted, Surface, geometry
 
 
-@dataclass(frozen=True, eq=False)
-class _Surface:
-    vertices: Float[Tensor, "n 3"]
-    triangles: Triangles
-
-
-class Mesh(Renderer):
+class Mesh(Surface):
     """Rasterisation of the zero level set, by the backend that the options name (Laine et al. 2020, arXiv 2011.03277).
 
     Marching cubes passes no gradient to the distance: `vertices` are leaves of the graph, whose gradient an update
@@ -43,7 +32,7 @@ class Mesh(Renderer):
 
     def __init__(self, config: MeshConfig, build: Build) -> None:
         super().__init__(config, build)
-        self._options, self._place = config, build.place
+        self._options = config
         self.backend = backends.chosen(config.backend, str(build.device))
         self._draw = backends.drawer(self.backend)
         self.silhouettes = backends.silhouettes(config.silhouettes, self.backend)
@@ -53,64 +42,36 @@ class Mesh(Renderer):
             self.light.data[0] = AMBIENT
 
     def forward(self, scene: SceneView, batch: Quantities, want: frozenset[str]) -> Quantities:
-        inputs = {q: batch[q][:1] for q in _ALONG if q in batch}
-        surface = self._surface(scene, inputs)
-        outputs = {"vertices": surface.vertices, "faces": surface.triangles.faces}
-        poses = poses_of(scene, batch)
+        surface = self.extracted(scene, batch)
+        outputs = geometry(surface)
+        poses = poses_of(scene, batch) if want - outputs.keys() else ()
         normals = vertex_normals(surface.vertices, surface.triangles.faces) if want & {"rgb", "normal"} else None
         images: list[Quantities] = []
-        for i, pose in enumerate(poses if want & {"rgb", "alpha", "depth", "normal"} else ()):
+        for i, pose in enumerate(poses):
             intrinsics = tuple(batch["intrinsics"][i].tolist())
             height, width = batch["size"].tolist()
             behind = batch["background"][i] if "background" in batch else torch.zeros(3)
             values = {} if normals is None else {"normal": normals}
             if "rgb" in want:
                 assert normals is not None
-                values["rgb"] = self._colors(scene, surface, normals, pose, inputs)
+                values["rgb"] = self._colors(scene, surface, normals, pose)
             view = View(intrinsics, width, height, self._options.near, self.silhouettes)
             images.append(self._image(surface, pose, view, values, behind, want))
         outputs |= {q: torch.stack([image[q] for image in images]) for q in (images[0] if images else ())}
         return {q: v for q, v in outputs.items() if q in want}
 
-    def _surface(self, scene: SceneView, inputs: Quantities) -> _Surface:
-        """Return the surface, extracted once for all passes of a step.
-
-        Raises:
-            EmptySurfaceError: the distance has no zero level set in the box.
-        """
-        resolution, recorded = round(self.now(self._options.resolution)), torch.is_grad_enabled()
-        fixed = {q: v.flatten().tolist() for q, v in inputs.items()}
-
-        def make() -> _Surface:
-            lower, upper = scene.box.double().numpy(force=True)
-            margin = self._options.padding * (upper - lower).max()
-            found = extract(
-                lambda x: scene.evaluate({"points": x, **_rows(inputs, len(x))}, frozenset({"sdf"}))["sdf"],
-                (lower - margin, upper + margin),
-                resolution,
-                device=scene.device,
-            )
-            vertices = torch.from_numpy(found.vertices).to(scene.device, torch.get_default_dtype())
-            return _Surface(
-                vertices.requires_grad_(recorded), Triangles(torch.from_numpy(found.faces).to(scene.device))
-            )
-
-        return scene.once(f"{self._place}/{resolution}/{fixed}/{recorded}", make)
-
     def _colors(
         self,
         scene: SceneView,
-        surface: _Surface,
+        surface: Extracted,
         normals: Float[Tensor, "n 3"],
         pose: Float[Tensor, "4 4"],
-        inputs: Quantities,
     ) -> Float[Tensor, "n 3"]:
         """Return the shaded colours of the vertices: those of the colour field, else of the options."""
         points = surface.vertices
         if scene.has("color"):
             center = -pose[:3, :3].T @ pose[:3, 3]
-            given = _rows(inputs, len(points)) | {"points": points}
-            given |= {"view_direction": unit(center - points), "sdf_gradient": normals}
+            given = surface.coordinates() | {"view_direction": unit(center - points), "sdf_gradient": normals}
             with torch.no_grad():
                 given |= scene.evaluate(given, scene.taken_from("sdf", "color").difference(given))
             colors = scene.evaluate(given, frozenset({"color"}))["color"]
@@ -122,7 +83,7 @@ class Mesh(Renderer):
 
     def _image(
         self,
-        surface: _Surface,
+        surface: Extracted,
         pose: Float[Tensor, "4 4"],
         view: View,
         values: Quantities,
@@ -148,8 +109,3 @@ class Mesh(Renderer):
             smooth = drawn.antialias(torch.cat([images[q] for q in blended], dim=2))
             images |= zip(blended, smooth.split([images[q].shape[2] for q in blended], dim=2), strict=True)
         return {q: v[..., 0] if q in ("alpha", "depth") else v for q, v in images.items()}
-
-
-def _rows(inputs: Quantities, count: int) -> Quantities:
-    """Return coordinates that all points share, once for each."""
-    return {q: v.expand(count, *v.shape[1:]) for q, v in inputs.items()}

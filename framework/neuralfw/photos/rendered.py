@@ -1,0 +1,130 @@
+"""Photographs of meshes: posed, masked, shaded, time-stamped images in the layout of the NeRF-synthetic scenes.
+
+All times share one set of cameras and one world, that of the files: nothing is normalised mesh by mesh.
+"""
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+from PIL import Image
+
+from neuralfw.errors import UserError
+from neuralfw.geometry import Mesh, read_mesh
+from neuralfw.geometry.camera import Camera
+from neuralfw.geometry.files import new_folder, write_file
+from neuralfw.geometry.mesh_readers import MESH_READERS
+from neuralfw.raster import rasterize
+
+DISTANCE = 4.0
+"""Of the cameras from the centre, as a multiple of the radius of the sphere around all meshes."""
+
+FILL = 0.95
+"""Share of half an image that the radius of that sphere covers."""
+
+FINER = 4
+"""Samples along each side of a pixel, whose mean is its colour and its coverage."""
+
+HELD_OUT = 6
+"""One view is held out for so many that are trained on."""
+
+
+def find_meshes(source: Path) -> list[Path]:
+    """Return the mesh that a path is, or the numbered ones in a folder, in the order of their numbers; [] if none.
+
+    Raises:
+        UserError: a folder of several meshes, of which some have no number or two have the same.
+    """
+    if source.is_file():
+        return [source] if source.suffix.lower() in MESH_READERS else []
+    files = sorted(p for p in source.iterdir() if p.suffix.lower() in MESH_READERS) if source.is_dir() else []
+    numbers = {path: re.findall(r"\d+", path.stem) for path in files}
+    if len(files) > 1:
+        if bad := [path.name for path, found in numbers.items() if not found]:
+            raise UserError(f"{source} holds {len(files)} meshes, but {bad[0]} has no number: a sequence is numbered.")
+        at = {path: int(found[-1]) for path, found in numbers.items()}
+        files.sort(key=at.__getitem__)
+        if twice := next((b for a, b in pairwise(files) if at[a] == at[b]), None):
+            raise UserError(f"{source}: two meshes have the number {at[twice]}, so their order is not known.")
+    return files
+
+
+def photograph(files: Sequence[Path], target: Path, *, views: int = 60, size: int = 256) -> list[str]:
+    """Write images of a mesh, or of a sequence of meshes, and their cameras; return notes.
+
+    Each image is the mesh in a white that a head light shades: the cosine between a face and the image plane.
+    Its alpha channel is the coverage, which is the mask. Each time of a sequence is seen by all cameras, its
+    stamps run evenly from 0 to 1.
+
+    Args:
+        files: of the meshes, in the order of time.
+        target: folder to write, absent or empty.
+        views: cameras that are trained on; a sixth of that number more are held out.
+        size: width and height of the images, pixels.
+
+    Raises:
+        UserError: a mesh cannot be read, or `target` holds something.
+    """
+    meshes = [read_mesh(path) for path in files]
+    new_folder(target)
+    everything = np.concatenate([mesh.vertices for mesh in meshes])
+    center = 0.5 * (everything.min(axis=0) + everything.max(axis=0))
+    radius = float(np.linalg.norm(everything - center, axis=1).max())
+    for name, count in (("train", views), ("test", max(1, views // HELD_OUT))):
+        cameras = around(center, radius, count, size, turned=0.5 if name == "test" else 0.0)
+        _write_set(target, name, meshes, cameras)
+    notes = [f"{files[i].name}: {note}" for i, mesh in enumerate(meshes) for note in mesh.notes]
+    times = f", at {len(meshes)} times" if len(meshes) > 1 else ""
+    return [f"{views} views of {size} x {size} pixels and {max(1, views // HELD_OUT)} held out{times}", *notes]
+
+
+def around(
+    center: Float64[np.ndarray, "3"], radius: float, count: int, size: int, *, turned: float = 0.0
+) -> list[Camera]:
+    """Return cameras spread evenly around a sphere, which each of them sees whole; `turned` takes others."""
+    focal = FILL * 0.5 * size * math.sqrt(DISTANCE**2 - 1.0)
+    z = 1.0 - (2.0 * np.arange(count) + 1.0) / count
+    angle = math.pi * (1.0 + math.sqrt(5.0)) * (np.arange(count) + turned)
+    flat = np.sqrt(1.0 - z * z)
+    places = np.stack([flat * np.cos(angle), flat * np.sin(angle), z], axis=1)
+    return [
+        Camera.look_at(
+            center + DISTANCE * radius * place, center, [0.0, 0.0, 1.0], focal=focal, width=size, height=size
+        )
+        for place in places
+    ]
+
+
+def shaded(mesh: Mesh, camera: Camera) -> UInt8[np.ndarray, "h w 2"]:
+    """Return what a camera sees of a mesh: grey levels and coverage, colours not multiplied by it."""
+    fine = rasterize(mesh.vertices, mesh.faces, camera.resized(FINER * camera.width, FINER * camera.height))
+    light = np.abs(mesh.face_normals @ camera.axis)
+    samples = np.where(fine.hit, light[fine.face], 0.0)
+    blocks = (camera.height, FINER, camera.width, FINER)
+    coverage = fine.hit.reshape(blocks).mean(axis=(1, 3))
+    grey = samples.reshape(blocks).mean(axis=(1, 3)) / np.where(coverage > 0.0, coverage, 1.0)
+    levels = np.round(255.0 * np.stack([grey, coverage], axis=-1))
+    image: UInt8[np.ndarray, "h w 2"] = levels.astype(np.uint8)
+    return image
+
+
+def _write_set(target: Path, name: str, meshes: Sequence[Mesh], cameras: Sequence[Camera]) -> None:
+    frames = []
+    for index, mesh in enumerate(meshes):
+        for view, camera in enumerate(cameras):
+            stem = f"{view:03d}" if len(meshes) == 1 else f"{index:04d}_{view:03d}"
+            encoded = BytesIO()
+            Image.fromarray(shaded(mesh, camera), "LA").save(encoded, "PNG")
+            write_file(target / name / f"{stem}.png", encoded.getvalue())
+            pose = np.linalg.inv(camera.world_to_camera) @ np.diag([1.0, -1.0, -1.0, 1.0])
+            frame = {"file_path": f"./{name}/{stem}", "transform_matrix": pose.tolist()}
+            frames.append(frame | ({"time": index / (len(meshes) - 1)} if len(meshes) > 1 else {}))
+    angle = 2.0 * math.atan(0.5 * cameras[0].width / cameras[0].fx)
+    text = json.dumps({"camera_angle_x": angle, "frames": frames}, indent=1)
+    write_file(target / f"transforms_{name}.json", text.encode())

@@ -1,0 +1,1 @@
+"""Surfaces that evolve under explicit flows: NIE's level-set update, MeshSDF's step."""

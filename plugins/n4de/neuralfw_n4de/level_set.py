@@ -1,0 +1,102 @@
+"""The level-set update of Neural Implicit Evolution (Mehta et al. 2022, arXiv 2204.07159)."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from scipy.spatial import KDTree
+from torch import Tensor
+
+from neuralfw.components import Build, Quantities
+from neuralfw.training.step import StepContext, TermValue
+
+from .config import LevelSetConfig
+from .flow import mean_edge, normal_speed
+from .moving import Front, MovingSurface
+
+_TYPICAL = 0.95
+"""Quantile of |V·n| that an automatic time step takes to `max_voxels`; the few faster vertices are held to that."""
+
+_BAND = 2.0
+"""Standard deviation of the points near the surface, voxels."""
+
+
+class LevelSet(MovingSurface):
+    """φ ← φ - Δt ∇φ·V at the vertices, V = -∂E/∂x, by some steps of fitting the field to these targets.
+
+    Δt = `dt`, or such that the 95th percentile of Δt |V·n| is `max_voxels`: the scale of the losses drops out. In
+    either case no target asks for more than `max_voxels`. Points off the surface have the speed of their nearest
+    vertex (extension velocities: Adalsteinsson and Sethian 1999), so that all level sets move and φ stays a distance.
+    """
+
+    def __init__(self, config: LevelSetConfig, build: Build) -> None:
+        super().__init__(config, build)
+        self._config = config
+
+    def move(self, ctx: StepContext, front: Front, fitted: list[str]) -> None:
+        voxel = mean_edge(front.vertices, front.faces)
+        motion = self._motion(front, voxel)
+        targets = front.values - front.slope * motion
+        around = self._off_surface(ctx, front, motion, voxel)
+        receivers = frozenset(ctx.scene.parameters_of(self._config.field))
+        generator = ctx.generator("fit")
+        for _ in range(self._config.inner_steps):
+            inputs, target = _drawn(front.inputs, targets, self._config.batch, generator)
+            if around is not None:
+                more, wanted = _drawn(*around, self._config.off_surface, generator)
+                inputs = {q: torch.cat([v, more[q]]) for q, v in inputs.items()}
+                target = torch.cat([target, wanted])
+            difference = front.view.evaluate(inputs, frozenset({"sdf"}))["sdf"] - target
+            value = difference.abs().mean() if self._config.fit == "l1" else difference.square().mean()
+            fit = TermValue(value, receivers=receivers)
+            ctx.run(fitted)
+            ctx.backward({"fit": fit, **ctx.terms(fitted, on_fields=False)})
+            ctx.optimise(only=self._config.field)
+            ctx.logged["loss/fit"] = fit.value.detach()
+        ctx.logged["voxels"] = motion.abs().mean() / voxel
+
+    def _motion(self, front: Front, voxel: float) -> Float[Tensor, " n"]:
+        """Return how far each vertex is to move along its normal, scene units."""
+        limit, smoothing = self.now(self._config.max_voxels) * voxel, self._config.smoothing * voxel
+        speed = normal_speed(front.vertices, front.faces, front.normals, front.gradient, smoothing)
+        if self._config.dt is not None:
+            step = self.now(self._config.dt)
+        else:
+            typical = float(speed.abs().float().kthvalue(max(1, round(_TYPICAL * len(speed)))).values)
+            step = limit / typical if typical > 0.0 else 0.0
+        return (step * speed).clamp(-limit, limit)
+
+    def _off_surface(
+        self, ctx: StepContext, front: Front, motion: Float[Tensor, " n"], voxel: float
+    ) -> tuple[Quantities, Float[Tensor, " m"]] | None:
+        """Return points off the surface, half of them near it, with their targets."""
+        count = self._config.off_surface
+        if not count:
+            return None
+        generator, at = ctx.generator("off_surface"), front.vertices
+        near = torch.randint(len(at), (count // 2,), generator=generator).to(at.device)
+        away = _BAND * voxel * torch.randn(len(near), 1, generator=generator).to(at)
+        lower, upper = at.amin(dim=0), at.amax(dim=0)
+        margin = 0.1 * (upper - lower).max()
+        spread = torch.rand(count - len(near), 3, generator=generator).to(at)
+        far = lower - margin + (upper - lower + 2.0 * margin) * spread
+        points = torch.cat([at[near] + away * front.normals[near], far])
+        shared = {q: v[:1].expand(count, *v.shape[1:]) for q, v in front.inputs.items() if q != "points"}
+        inputs = {"points": points, **shared}
+        with torch.no_grad():
+            value = front.view.evaluate(inputs, frozenset({"sdf"}))["sdf"]
+        found = KDTree(at.numpy(force=True)).query(points.numpy(force=True))
+        distance, owner = torch.from_numpy(found[0]).to(at), torch.from_numpy(found[1]).to(at.device)
+        beyond = distance > _BAND * voxel
+        value = torch.where(beyond, value.sign() * distance, value)
+        return inputs, value - motion[owner]
+
+
+def _drawn(
+    inputs: Quantities, targets: Float[Tensor, " n"], count: int, generator: torch.Generator
+) -> tuple[Quantities, Float[Tensor, " m"]]:
+    """Return so many of the points with their targets, or all."""
+    if len(targets) <= count:
+        return inputs, targets
+    chosen = torch.randint(len(targets), (count,), generator=generator).to(targets.device)
+    return {q: v[chosen] for q, v in inputs.items()}, targets[chosen]

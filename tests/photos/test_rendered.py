@@ -1,0 +1,90 @@
+"""Photographs of meshes: what they show, where their cameras stand, and sequences in one frame."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from neuralfw.errors import UserError
+from neuralfw.photos.hull import Hull
+from neuralfw.photos.masks import mask_source
+from neuralfw.photos.pictures import read_picture
+from neuralfw.photos.rendered import find_meshes, photograph
+from neuralfw.photos.sniff import read_capture
+
+
+def sphere(path: Path, radius: float = 2.0, center: tuple[float, float, float] = (5.0, -3.0, 1.0)) -> Path:
+    made = trimesh.creation.icosphere(3, radius)
+    made.apply_translation(center)
+    made.export(path)
+    return path
+
+
+def test_a_sphere_fills_its_photographs_as_its_angle_says(tmp_path: Path) -> None:
+    notes = photograph([sphere(tmp_path / "ball.ply")], tmp_path / "out", views=6, size=64)
+    assert notes == ["6 views of 64 x 64 pixels and 1 held out"]
+    capture = read_capture(tmp_path / "out")
+    assert {name: len(members) for name, members in capture.split.items()} == {"train": 6, "test": 1}
+    for view in capture.views:
+        pixels = read_picture(view.image, (64, 64)) / 255.0
+        assert pixels[..., 3].sum() == pytest.approx(np.pi * (0.95 * 32) ** 2, rel=0.02)
+        assert pixels[32, 32, 0] == pytest.approx(1.0, abs=0.02)
+        assert np.linalg.norm(view.camera.center - [5.0, -3.0, 1.0]) == pytest.approx(8.0, rel=1e-3)
+
+
+def test_the_colours_are_the_cosine_of_the_faces_to_the_image(tmp_path: Path) -> None:
+    photograph([sphere(tmp_path / "ball.ply")], tmp_path / "out", views=4, size=64)
+    view = read_capture(tmp_path / "out").views[0]
+    row = read_picture(view.image, (64, 64))[32, 10:54, 0] / 255.0
+    # a ray at the angle t to the axis meets the sphere where its normal is at asin(4 sin t) - t to that ray
+    angle = np.arctan((np.arange(10, 54) + 0.5 - 32.0) / view.camera.fx)
+    assert row == pytest.approx(np.cos(np.arcsin(4.0 * np.sin(angle)) - angle), abs=0.1)
+
+
+def test_the_hull_of_the_masks_holds_the_object(tmp_path: Path) -> None:
+    photograph([sphere(tmp_path / "ball.ply")], tmp_path / "out", views=24, size=64)
+    capture = read_capture(tmp_path / "out")
+    find = mask_source(capture, None)
+    hull = Hull.agreed(capture.cameras, [find(view) for view in capture.views], None)
+    distance = np.linalg.norm(hull.points - [5.0, -3.0, 1.0], axis=1)
+    assert hull.points.mean(axis=0) == pytest.approx([5.0, -3.0, 1.0], abs=0.1)
+    assert 1.9 < distance.max() < 3.0
+
+
+def test_a_sequence_has_one_frame_and_a_stamp_for_each_mesh(tmp_path: Path) -> None:
+    folder = tmp_path / "meshes"
+    folder.mkdir()
+    for number, x in ((2, 0.0), (10, 1.0), (9, 0.5)):
+        sphere(folder / f"frame_{number}.obj", 1.0, (x, 0.0, 0.0))
+    assert [path.stem for path in find_meshes(folder)] == ["frame_2", "frame_9", "frame_10"]
+    photograph(find_meshes(folder), tmp_path / "out", views=5, size=32)
+    frames = json.loads((tmp_path / "out" / "transforms_train.json").read_text())["frames"]
+    assert [frame["time"] for frame in frames] == [0.0] * 5 + [0.5] * 5 + [1.0] * 5
+    assert frames[0]["transform_matrix"] == frames[5]["transform_matrix"]
+    capture = read_capture(tmp_path / "out")
+    at = {}
+    for view in capture.views[:15:5]:
+        mask = mask_source(capture, None)(view)
+        x, y = (np.average(np.arange(32) + 0.5, weights=mask.sum(axis=axis)) for axis in (0, 1))
+        at[view.time] = np.array([x, y])
+    pixels, _ = capture.views[0].camera.project(np.array([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0], [1.0, 0.0, 0.0]]))
+    assert np.stack([*at.values()]) == pytest.approx(pixels, abs=0.5)
+
+
+def test_what_is_no_sequence_is_told(tmp_path: Path) -> None:
+    sphere(tmp_path / "a.ply")
+    sphere(tmp_path / "b1.ply")
+    with pytest.raises(UserError, match=r"holds 2 meshes, but a.ply has no number: a sequence is numbered"):
+        find_meshes(tmp_path)
+    (tmp_path / "a.ply").rename(tmp_path / "a01.ply")
+    with pytest.raises(UserError, match="two meshes have the number 1, so their order is not known"):
+        find_meshes(tmp_path)
+    assert find_meshes(tmp_path / "nothing") == []
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "x").touch()
+    with pytest.raises(UserError, match="is not empty"):
+        photograph([tmp_path / "b1.ply"], tmp_path / "out")
