@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from jaxtyping import Float
+from torch import Tensor
+
 from neuralfw.components import Build
 from neuralfw.training.step import StepContext, TermValue
 
@@ -19,10 +22,14 @@ class MeshSdf(MovingSurface):
         super().__init__(config, build)
 
     def move(self, ctx: StepContext, front: Front, fitted: list[str]) -> None:
-        pull = -(front.gradient * front.normals).sum(dim=1) / front.slope.clamp_min(1e-6)
-        values = front.view.evaluate(front.inputs, frozenset({"sdf"}))["sdf"]
         receivers = frozenset(ctx.scene.parameters_of(self._options.field))
-        attached = TermValue((pull * values).sum(), receivers=receivers)
         ctx.run(fitted)
-        ctx.backward({"surface": attached, **ctx.terms(fitted, on_fields=False)})
+        surface = TermValue(attached(front), receivers=receivers)
+        ctx.backward({"surface": surface, **ctx.terms(fitted, on_fields=False)})
         ctx.optimise(only=self._options.field)
+
+
+def attached(front: Front) -> Float[Tensor, ""]:
+    """Return what has the energy's gradient in the field's parameters: Σ (∂E/∂x · ∂x/∂φ) φ, the factor a constant."""
+    pull = -(front.gradient * front.normals).sum(dim=1) / front.slope.clamp_min(1e-6)
+    return (pull * front.view.evaluate(front.inputs, frozenset({"sdf"}))["sdf"]).sum()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from neuralfw.scene import SceneView
 from neuralfw.session import check, resume, train
 from neuralfw.training.optimisers import Diverged
 from neuralfw_mesh.shape_losses import face_vectors
-from neuralfw_n4de.mesh_sdf import MeshSdf
+from neuralfw_n4de.mesh_sdf import attached
 from neuralfw_n4de.moving import Front
 
 FLOW = """
@@ -166,14 +165,7 @@ def test_mesh_sdf_is_the_derivative_through_the_surface() -> None:
 
     length = torch.full((len(at),), slope, dtype=torch.float64)
     front = Front(View(), {"points": at}, torch.zeros_like(length), length, at / 0.6, faces, gradient)
-    ctx = SimpleNamespace(
-        scene=SimpleNamespace(parameters_of=lambda field: {field: radius}),
-        run=lambda names: None,
-        terms=lambda names, on_fields: {},
-        backward=lambda terms: terms["surface"].value.backward(),
-        optimise=lambda only: None,
-    )
-    MeshSdf.move(SimpleNamespace(_options=SimpleNamespace(field="sdf")), ctx, front, [])  # type: ignore[arg-type]
+    attached(front).backward()
     assert radius.grad == pytest.approx(8.0 * np.pi * 0.6, rel=0.01)
 
 
