@@ -138,7 +138,7 @@ def test_a_field_that_nothing_gives_values_is_named(first: Run, tmp_path: Path) 
     codes = '[fields.codes]\ntype = "latents"\nper = "points"\n'
     run = start(tmp_path, "idle", start_from=str(first.folder.root), more=codes)
     assert [line for line in run.__dict__["said"] if "no stage trains" in line] == [
-        "no stage trains codes, so it stays as it was drawn at random: --from RUN:codes would give it a start"
+        "no stage trains codes, so it stays as it begins: --from RUN:codes would give it another start"
     ]
 
 

@@ -104,7 +104,7 @@ def train(
         if name.startswith("renderers."):
             say(f"no stage trains {name}, so its parameters stay as they begin")
             continue
-        say(f"no stage trains {name}, so it stays as it was drawn at random: --from RUN:{name} would give it a start")
+        say(f"no stage trains {name}, so it stays as it begins: --from RUN:{name} would give it another start")
     trainer = session.trainer(scene)
     trainer.surgery.edited |= {name for field in known for name in scene.parameters_of(field)}
     trainer.fit()

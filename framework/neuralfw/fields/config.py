@@ -59,7 +59,10 @@ class LatentsConfig(FieldConfig):
 
     per: Annotated[str, Ref("data")] = Option(description="data table whose shapes each have a code")
     dim: int = Option(256, ge=1, description="length of a code")
-    std: float = Option(0.0625, gt=0, description="standard deviation of the codes' start, per component")
+    start: Literal["normal", "line", "corners"] = Option(
+        "normal", description="drawn; or on a line from 0 to 1 by the first component; or a component for each shape"
+    )
+    std: float = Option(0.0625, gt=0, description="standard deviation of drawn codes, per component")
     max_norm: float | None = Option(None, gt=0, description="codes are scaled back to this length where they exceed it")
 
     def wiring(self) -> Wiring:

@@ -1,4 +1,4 @@
-"""One latent code per shape of a data set, learnt beside the decoder (the auto-decoder of DeepSDF)."""
+"""One latent code per shape of a data set: learnt beside the decoder (the auto-decoder of DeepSDF), or given."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..components import Build, Field, Quantities
+from ..errors import UserError
 from .config import LatentsConfig
 
 
 class Latents(Field):
-    """Codes z_i, drawn from N(0, std²) (Park et al. 2019, arXiv 1901.05103, §4)."""
+    """Codes z_i, drawn from N(0, std²) (Park et al. 2019, arXiv 1901.05103, §4) or laid out in the order of the shapes.
+
+    Codes that are laid out are the shapes' coordinates as they are, where no stage trains them.
+    """
 
     role = "latents"
 
@@ -22,7 +26,9 @@ class Latents(Field):
         data = build.scene.data.get(config.per)
         self.dim, self._max_norm = config.dim, config.max_norm
         count = len(data.shapes) if data is not None else 1
-        self.codes = nn.Parameter(torch.randn(count, config.dim, generator=build.generator) * config.std)
+        if config.start == "corners" and count > config.dim:
+            raise UserError(f'{build.place}: start = "corners" of {count} shapes needs dim = {count}, not {config.dim}')
+        self.codes = nn.Parameter(_start(count, config, build.generator))
 
     def bounded(self) -> Float[Tensor, "shapes dim"]:
         """Return the codes, scaled back to `max_norm` where they are longer."""
@@ -38,3 +44,13 @@ class Latents(Field):
 
     def evaluate(self, inputs: Mapping[str, Tensor], want: frozenset[str]) -> Quantities:
         return {"latent": self(inputs["index"])}
+
+
+def _start(count: int, config: LatentsConfig, generator: torch.Generator) -> Float[Tensor, "shapes dim"]:
+    if config.start == "normal":
+        return torch.randn(count, config.dim, generator=generator) * config.std
+    if config.start == "corners":
+        return torch.eye(count, config.dim)
+    codes = torch.zeros(count, config.dim)
+    codes[:, 0] = torch.linspace(0.0, 1.0, count)
+    return codes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..components import Build, Encoder, Quantities, SdfField
-from ..nn.mlp import Mlp
+from ..nn.mlp import Linear, Mlp
 from .config import MlpSdfConfig
 
 
@@ -36,7 +37,7 @@ class _Sphere:
 class MlpSdf(SdfField):
     """f(x, t?, z?) as an MLP; value, features and derivatives come from one evaluation (see `neuralfw.nn.sweep`)."""
 
-    def __init__(self, config: MlpSdfConfig, build: Build) -> None:
+    def __init__(self, config: MlpSdfConfig, build: Build, linear: Callable[[int, int, bool], Linear] = Linear) -> None:
         super().__init__(config, build)
         self.encoder: Encoder = build.component(config.encoder)
         latent = build.scene.fields[config.latent].dim if config.latent else 0
@@ -56,6 +57,7 @@ class MlpSdf(SdfField):
             kernel=config.kernel,
             precision=config.precision,
             generator=build.generator,
+            linear=linear,
         )
         self._base: _Sphere | None = None
         if config.start == "sphere" and config.activation in ("softplus", "relu"):

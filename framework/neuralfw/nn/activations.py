@@ -11,6 +11,7 @@ from torch.nn import functional
 from neuralfw.errors import UserError
 
 NAMES = ("softplus", "relu", "sine", "tanh", "silu")
+STEEPEST_SILU = 1.09983933  # σ(z) (1 + z (1 - σ(z))) at its maximum, z = 2.39936, rounded up
 SMALLEST_SLOPE = 1e-20  # a slope of exactly 0 could not be divided out again where the curvature is not 0
 
 
@@ -54,6 +55,11 @@ class Activation:
                 return torch.tanh(z)
             case _:
                 return functional.silu(z)
+
+    @property
+    def steepest(self) -> float:
+        """The largest |φ'|, hence the Lipschitz constant of φ."""
+        return {"sine": self.omega, "silu": STEEPEST_SILU}.get(self.name, 1.0)
 
     def derivatives(self, z: Float[Tensor, "n width"]) -> tuple[Tensor, Tensor, Tensor]:
         """φ(z), φ'(z) and φ''(z), each differentiable by autograd."""

@@ -1,7 +1,7 @@
 """The multilayer perceptron behind the neural fields."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
@@ -72,6 +72,7 @@ class Mlp(nn.Module):
             `neuralfw.nn.kernels.chosen`.
         precision: fp32 or bf16, see `value_and_pullback`.
         generator: source of the initial weights; without one they are always the same.
+        linear: makes the affine map of a layer from its channels in and out, and `weight_norm`.
 
     Parameters are named `layers.<k>.weight`, `.bias` and, with weight norm, `.gain`.
     Raises `UserError` for options that fit no network.
@@ -93,6 +94,7 @@ class Mlp(nn.Module):
         kernel: str = "auto",
         precision: str = "fp32",
         generator: torch.Generator | None = None,
+        linear: Callable[[int, int, bool], Linear] = Linear,
     ) -> None:
         super().__init__()
         _check_shape(in_dim, out_dim, width, layers, skip, dropout)
@@ -105,15 +107,15 @@ class Mlp(nn.Module):
         self.activation = Activation(activation, beta, omega)
         outs = [width - in_dim if k + 1 in self.skip else width for k in range(layers)] + [out_dim]
         ins = [in_dim] + [n + in_dim if k in self.skip else n for k, n in enumerate(outs[:-1], start=1)]
-        self.layers = nn.ModuleList(Linear(i, o, weight_norm) for i, o in zip(ins, outs, strict=True))
+        self.layers = nn.ModuleList(linear(i, o, weight_norm) for i, o in zip(ins, outs, strict=True))
 
         generator = generator or torch.Generator().manual_seed(0)
-        for k, linear in enumerate(self._linears()):
+        for k, layer in enumerate(self.linears()):
             shape = (outs[k], ins[k])
             if activation == "sine":
-                linear.assign(*initialize.sine(shape, k == 0, omega, generator))
+                layer.assign(*initialize.sine(shape, k == 0, omega, generator))
             else:
-                linear.assign(*initialize.uniform(shape, generator))
+                layer.assign(*initialize.uniform(shape, generator))
         self._sphere_seed = int(torch.randint(2**62, (), generator=generator))
 
     def forward(self, x: Float[Tensor, "n in"]) -> Float[Tensor, "n out"]:
@@ -170,7 +172,7 @@ class Mlp(nn.Module):
         if radius <= 0 or not 0 < coordinates <= self.in_dim:
             raise UserError(f"geometric initialisation needs radius > 0 and 1 to {self.in_dim} coordinates")
         generator = torch.Generator().manual_seed(self._sphere_seed)
-        linears = self._linears()
+        linears = self.linears()
         shapes = [(linear.weight.shape[0], linear.weight.shape[1]) for linear in linears]
         for k, drawn in enumerate(initialize.sphere(shapes, self.in_dim, self.skip, coordinates, generator)):
             linears[k].assign(*drawn)
@@ -181,7 +183,8 @@ class Mlp(nn.Module):
         weight[0], bias[0] = sign * row, sign * offset
         last.assign(weight, bias)
 
-    def _linears(self) -> list[Linear]:
+    def linears(self) -> list[Linear]:
+        """The affine layers, the output layer last."""
         return [linear for linear in self.layers if isinstance(linear, Linear)]
 
     def _drops(self) -> float:
@@ -189,7 +192,7 @@ class Mlp(nn.Module):
 
     def _widened(self, x: Tensor) -> Tensor:
         """Under autocast an encoder may hand over narrow features."""
-        return x.to(self._linears()[0].weight.dtype) if _autocasts(x.device.type) else x
+        return x.to(self.linears()[0].weight.dtype) if _autocasts(x.device.type) else x
 
     def _network(self, x: Tensor) -> Network:
         device = x.device.type
@@ -207,7 +210,7 @@ class Mlp(nn.Module):
         if self._held is not None and not torch.is_grad_enabled():
             return self._held
         weights, biases = [], []
-        for k, linear in enumerate(self._linears()):
+        for k, linear in enumerate(self.linears()):
             weight, bias = linear.effective_weight(), linear.bias[:]
             if k + 1 in self.skip:
                 idle = -len(bias) % 16
