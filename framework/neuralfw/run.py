@@ -38,12 +38,13 @@ class Run:
     Attributes:
         folder: where its files lie.
         recipe: its resolved recipe.
+        plan: what the wiring says of it.
     """
 
     def __init__(self, root: str | Path, checked: Checked | None = None, *, device: str = "cpu", which: str = "latest"):
         self.folder = RunFolder.existing(Path(root))
         self._checked = checked or check(self.folder.recipe)
-        self.recipe = self._checked.recipe
+        self.recipe, self.plan = self._checked.recipe, self._checked.plan
         self._device, self._which = choose_device(device), which
         self._meshes: dict[tuple[float | None, int | None, str | None], Mesh] = {}
 
@@ -94,7 +95,7 @@ class Run:
     @cached_property
     def pictures(self) -> Pictures | None:
         """What renders images as the recipe's last pass over photographs does; None where no pass renders colours."""
-        return Pictures.of(self.scene, self.recipe, self._checked.plan)
+        return Pictures.of(self.scene, self.recipe, self.plan)
 
     def render(
         self, camera: Camera, *, background: tuple[float, float, float] = (0.0, 0.0, 0.0)

@@ -13,7 +13,20 @@ from typer.core import TyperGroup
 from ..errors import UserError
 from ..version import __version__
 
-ORDER = ("run", "resume", "check", "list", "describe", "schema", "eval", "export", "data", "doctor", "plugin")
+ORDER = (
+    "run",
+    "resume",
+    "check",
+    "list",
+    "describe",
+    "schema",
+    "eval",
+    "export",
+    "transfer",
+    "data",
+    "doctor",
+    "plugin",
+)
 """Verbs as `--help` shows them."""
 
 BUG = "This is a bug of neuralfw, not a mistake of yours: please report the lines above and the command."

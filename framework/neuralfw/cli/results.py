@@ -97,6 +97,30 @@ def export(
         typer.echo(str(path))
 
 
+@app.command()
+def transfer(
+    geometry: Annotated[Path, typer.Option("--geometry", metavar="RUN", help="The run whose shape is shown.")],
+    appearance: Annotated[Path, typer.Option("--appearance", metavar="RUN", help="The run whose colours it gets.")],
+    frames: Annotated[int, typer.Option("--frames", metavar="N", min=1, help="Pictures along a closed path.")] = 30,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Folder; default: transfer/ in the run of the shape."),
+    ] = None,
+) -> None:
+    """Show one run's shape in another's colours.
+
+    Pictures go along a path between the cameras of the shape's photographs, on white; and a mesh has the colours that
+    they show. Both runs need an SDF with as many feature channels and a field of colour beside it.
+    """
+    from ..appearance import transfer as write
+    from ..run import Run
+
+    shape, look = Run(geometry), Run(appearance)
+    folder = output or shape.folder.root / "transfer" / look.folder.root.resolve().name
+    write(shape, look, folder, frames)
+    typer.echo(str(folder))
+
+
 def _times(text: str) -> list[float]:
     try:
         times = [float(part) for part in text.split(",") if part.strip()]
