@@ -3,7 +3,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 STAMP  := $(VENV)/.installed
-PLUGINS := plugins/deepsdf plugins/gaussians plugins/gs_pull plugins/hashgrid plugins/idr plugins/lipschitz plugins/mesh plugins/n4de plugins/volume
+PLUGINS := plugins/deepsdf plugins/gaussians plugins/gs_pull plugins/hashgrid plugins/idr plugins/lipschitz plugins/mesh plugins/n4de plugins/velocity plugins/volume
 
 export OMP_WAIT_POLICY ?= PASSIVE
 

@@ -50,7 +50,7 @@ class MlpVelocity(Field):
         `velocity_laplacian (n, 3)`, all in space."""
         fixed = [*([] if t is None else [t[:, None]]), *([] if z is None else [z])]
         if want <= {"velocity"}:
-            return {"velocity": self.mlp(torch.cat([self.encoder(x), *fixed], dim=1))}
+            return {"velocity": self.mlp.swept(torch.cat([self.encoder(x), *fixed], dim=1))}
         inputs = derivatives(self.encoder, x, laplacian="velocity_laplacian" in want)
         for more in fixed:
             inputs = inputs.beside(Jet.of_constant(more, inputs))

@@ -149,6 +149,12 @@ class Mlp(nn.Module):
         with _without_autocast(x.device.type):
             return sweep.value_and_pullback(network, self._effective(), x)
 
+    def swept(self, x: Float[Tensor, "n in"]) -> Float[Tensor, "n out"]:
+        """The outputs at x by fused sweeps, also where x requires a gradient; not for `torch.func`."""
+        with _without_autocast(x.device.type):
+            x = self._widened(x)
+            return sweep.values(self._network(x), self._effective(), x)
+
     def jet(self, u: Jet) -> Jet:
         """The outputs' value, Jacobian and Laplacian in coordinates x on which the inputs u depend, in one pass.
 

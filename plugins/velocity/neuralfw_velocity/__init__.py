@@ -1,0 +1,1 @@
+"""Deformation between two shapes by an explicit velocity field."""

@@ -1,0 +1,47 @@
+"""What the plugin takes part in: the verb `deform`. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuralfw.errors import UserError
+from neuralfw.hooks import hook
+
+
+@hook
+def neuralfw_commands(app: typer.Typer) -> None:
+    app.command()(deform)
+
+
+def deform(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run.")],
+    times: Annotated[
+        str, typer.Option("--times", metavar="T,T,…", help="When the mesh is written, in [0, 1].")
+    ] = "0.25,0.5,0.75,1",
+    mesh: Annotated[
+        Path | None,
+        typer.Option("--mesh", metavar="FILE", help="A mesh at time 0, in the source's place; else the source."),
+    ] = None,
+    between: Annotated[
+        list[Path] | None,
+        typer.Option("--between", metavar="FILE", help="A true frame between the ends, in the source's vertex order."),
+    ] = None,
+) -> None:
+    """Carry the source mesh of a pair along the velocity, write it at some times, and measure it."""
+    from .deform import deform
+
+    for line in deform(run, _numbers(times), mesh, between or ()):
+        typer.echo(line)
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        times = [float(part) for part in text.split(",")]
+    except ValueError:
+        times = [-1.0]
+    if not all(0.0 <= t <= 1.0 for t in times):
+        raise UserError(f'--times {text}: expected numbers from 0 to 1 with commas between, such as "0.5,1"')
+    return times

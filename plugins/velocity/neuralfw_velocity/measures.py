@@ -1,0 +1,98 @@
+"""How well a carried mesh meets the target, what it keeps on the way, and how near it comes to true frames between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from neuralfw.errors import UserError
+from neuralfw.geometry import Mesh, PointCloud
+from neuralfw.metrics.nearest import nearest
+from neuralfw.metrics.surface import Shape, draw, surface_distances
+
+SAMPLES = 200_000
+MOMENTS = tuple(np.linspace(0.0, 1.0, 41).tolist())
+"""Times among which a true frame finds the one that fits it best."""
+
+
+def against_target(end: Mesh, target: Mesh | PointCloud) -> dict[str, float]:
+    """Return Chamfer and Hausdorff distance in per cent of the target's diagonal, and the share of flipped faces."""
+    distances = surface_distances(end, target, samples=SAMPLES)
+    percent = 100.0 / diagonal(target)
+    chamfer = 0.5 * (distances.accuracy.mean + distances.completeness.mean)
+    found = {
+        "chamfer_percent": percent * chamfer,
+        "hausdorff_percent": percent * max(distances.accuracy.max, distances.completeness.max),
+        "flipped_percent": 100.0 * float(flipped(end, target).mean()),
+    }
+    if isinstance(target, Mesh) and len(target.vertices) == len(end.vertices) and (target.faces == end.faces).all():
+        found["vertices_rmse_percent"] = percent * rmse(end.vertices, target.vertices)
+    return found
+
+
+def kept(source: Mesh, moved: Mesh) -> dict[str, float]:
+    """Return by how much surface area and volume differ from the source's, in per cent."""
+    found = {"area_percent": 100.0 * (moved.area / source.area - 1.0)}
+    if abs(source.volume) > 0.0:
+        found["volume_percent"] = 100.0 * (moved.volume / source.volume - 1.0)
+    return found
+
+
+def flipped(mesh: Mesh, target: Shape, seed: int = 0) -> Bool[np.ndarray, "f"]:
+    """Mark the faces that look against the target's surface where it is nearest to their middle.
+
+    For meshes of one connectivity it is the target's same face that they look against.
+    """
+    if isinstance(target, Mesh) and target.faces.shape == mesh.faces.shape and (target.faces == mesh.faces).all():
+        return np.asarray((mesh.face_normals * target.face_normals).sum(axis=1) < 0.0)
+    points, normals = draw(target, SAMPLES, np.random.default_rng(seed))
+    if normals is None:
+        raise UserError("the target has no normals, so nothing says which faces are flipped")
+    found = nearest(mesh.triangles.mean(axis=1), points).target
+    return np.asarray((mesh.face_normals * normals[found]).sum(axis=1) < 0.0)
+
+
+def between_ends(
+    source: Mesh,
+    target: Mesh,
+    at: Callable[[Sequence[float]], list[Mesh]],
+    true: Sequence[Mesh],
+    names: Sequence[Path],
+) -> list[dict[str, Any]]:
+    """Return for each true frame how near the carried mesh and straight lines come to it, each at its best time.
+
+    Distances are root mean squares over the vertices, in per cent of the frame's diagonal.
+
+    Raises:
+        UserError: a frame has another number of vertices than the source.
+    """
+    moments, found = at(MOMENTS), []
+    for frame, name in zip(true, names, strict=True):
+        if len(frame.vertices) != len(source.vertices):
+            raise UserError(f"{name} has {len(frame.vertices):,} vertices, but the source has {len(source.vertices):,}")
+        percent = 100.0 / diagonal(frame)
+        ours = [rmse(mesh.vertices, frame.vertices) for mesh in moments]
+        lines = [rmse((1 - t) * source.vertices + t * target.vertices, frame.vertices) for t in MOMENTS]
+        found.append({
+            "frame": name.name,
+            "carried_rmse_percent": percent * min(ours),
+            "carried_at": MOMENTS[int(np.argmin(ours))],
+            "straight_rmse_percent": percent * min(lines),
+            "straight_at": MOMENTS[int(np.argmin(lines))],
+        })  # fmt: skip
+    return found
+
+
+def rmse(a: Float64[np.ndarray, "n 3"], b: Float64[np.ndarray, "n 3"]) -> float:
+    """Return the root mean square distance of vertices."""
+    return float(np.sqrt(np.square(a - b).sum(axis=1).mean()))
+
+
+def diagonal(shape: Shape) -> float:
+    """Return the diagonal of a shape's box."""
+    points = shape.vertices if isinstance(shape, Mesh) else shape.points
+    return float(np.linalg.norm(np.ptp(points, axis=0)))
