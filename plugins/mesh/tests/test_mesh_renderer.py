@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from neuralfw.components import Quantities, SdfField
+from neuralfw.components import Quantities
 from neuralfw.errors import UserError
 from neuralfw.geometry.camera import Camera
 from neuralfw.meshing import EmptySurfaceError
-from neuralfw.scene import Scene, SceneView
-from neuralfw.session import check
+from neuralfw.scene import SceneView
+from neuralfw.testing import ExactSphere, Sphere, build_scene
 
 RADIUS = 0.6
 CAMERAS = [
@@ -23,13 +23,7 @@ CAMERAS = [
     for eye in ([0.3, -2.2, 0.6], [2.0, 0.4, -0.7])
 ]
 
-RECIPE = """
-name = "mesh"
-
-[data.images]
-type = "blender"
-path = "nowhere"
-
+SCENE = """
 [fields.sdf]
 type     = "mlp_sdf"
 width    = 16
@@ -42,37 +36,32 @@ features = 4
 type       = "mesh"
 resolution = 24
 {options}
-
+"""
+FIT = """
 [[stages]]
 name   = "fit"
 steps  = 1
-train  = ["{train}"]
-passes = {{ views = {{ data = "images", renderer = "main" }} }}
-losses = [{{ type = "l1", on = "views" }}]
+train  = ["sdf"]
+passes = { views = { data = "images", renderer = "main" } }
+losses = [{ type = "l1", on = "views" }]
 """
 COLOR = '[fields.color]\ntype = "mlp_color"\nwidth = 16\nlayers = 2'
 
 
-class Ball(SdfField):
-    """An exact sphere, at a level; the features are the positions."""
-
-    def __init__(self, level: float = 0.0) -> None:
-        nn.Module.__init__(self)
-        self.level = nn.Parameter(torch.tensor(level))
+class Ball(ExactSphere):
+    """An exact sphere whose features are the positions."""
 
     def evaluate(self, inputs: Quantities, want: frozenset[str]) -> Quantities:
         x = inputs["points"]
         feature = torch.cat([x, x[:, :1]], dim=1) * (1.0 + self.level)
-        found = {"sdf": x.norm(dim=1) - RADIUS + self.level, "sdf_gradient": x, "feature": feature}
+        found = {**super().evaluate(inputs, want), "feature": feature}
         return {q: found[q] for q in want}
 
 
-def view_of(folder: Path, options: str = "", color: str = "", level: float = 0.0) -> SceneView:
-    path = folder / "mesh.toml"
-    path.write_text(RECIPE.format(options=options, color=color, train="color" if color else "sdf"))
-    checked = check(path)
-    scene = Scene(checked.recipe, checked.registry, torch.device("cpu")).build(with_data=False)
-    scene.fields["sdf"] = Ball(level)
+def view_of(options: str = "", color: str = "", level: float = 0.0) -> SceneView:
+    scene = build_scene(SCENE.format(options=options, color=color))
+    scene.fields["sdf"] = ball = Ball(RADIUS).float()
+    ball.level.data.fill_(level)
     return SceneView(scene, scene.roles())
 
 
@@ -96,27 +85,24 @@ def inner(alpha: Tensor) -> Tensor:
     return (nn.functional.avg_pool2d(alpha[:, None], 3, 1, 1) == 1.0)[:, 0]
 
 
-def test_a_batch_of_views_shows_the_sphere(tmp_path: Path) -> None:
-    found = render(view_of(tmp_path), "rgb", "alpha", "depth", "normal", "vertices", "faces")
+def test_a_batch_of_views_shows_the_sphere() -> None:
+    found = render(view_of(), "rgb", "alpha", "depth", "normal", "vertices", "faces")
     assert_close(found["vertices"].norm(dim=1), torch.full((len(found["vertices"]),), RADIUS), atol=5e-3, rtol=0.0)
     for i, camera in enumerate(CAMERAS):
         origin, directions = (torch.from_numpy(a).float() for a in camera.rays())
-        middle = -(directions @ origin)
-        inside = middle**2 - origin @ origin + RADIUS**2
-        assert_close(found["alpha"][i].sum(), (inside > 0).float().sum(), rtol=0.05, atol=0.0)
-        sure = inner(found["alpha"])[i] & (inside > 0.05)
-        t = middle - inside.clamp_min(0.0).sqrt()
-        points = origin + t[..., None] * directions
-        assert_close(
-            found["depth"][i][sure], (t * (directions @ torch.from_numpy(camera.axis).float()))[sure], atol=0.02, rtol=0
-        )
+        hit, distance, least = (torch.from_numpy(a).float() for a in Sphere(RADIUS).seen_by(camera))
+        assert_close(found["alpha"][i].sum(), hit.sum(), rtol=0.05, atol=0.0)
+        sure = inner(found["alpha"])[i] & (least < -0.043)
+        points = origin + distance[..., None] * directions
+        depth = distance * (directions @ torch.from_numpy(camera.axis).float())
+        assert_close(found["depth"][i][sure], depth[sure], atol=0.02, rtol=0)
         assert_close(found["normal"][i][sure], points[sure] / RADIUS, atol=0.1, rtol=0.0)
     assert_close(found["rgb"], 0.25 + 0.75 * found["alpha"][..., None].expand(-1, -1, -1, 3))
 
 
 @pytest.mark.parametrize("shading", ["head_light", "environment"])
-def test_shading_is_that_of_the_normals(tmp_path: Path, shading: str) -> None:
-    view = view_of(tmp_path, f'shading = "{shading}"\nalbedo = [0.5, 1.0, 0.25]\nstrength = 0.8')
+def test_shading_is_that_of_the_normals(shading: str) -> None:
+    view = view_of(f'shading = "{shading}"\nalbedo = [0.5, 1.0, 0.25]\nstrength = 0.8')
     if shading == "environment":
         light = view.renderer("main").light
         assert_close(
@@ -134,8 +120,8 @@ def test_shading_is_that_of_the_normals(tmp_path: Path, shading: str) -> None:
     assert_close(found["rgb"][sure], expected[sure][:, None] * torch.tensor([0.5, 1.0, 0.25]), atol=1e-4, rtol=1e-4)
 
 
-def test_images_move_the_vertices_and_the_colors_but_not_the_distance(tmp_path: Path) -> None:
-    view = view_of(tmp_path, color=COLOR)
+def test_images_move_the_vertices_and_the_colors_but_not_the_distance() -> None:
+    view = view_of(color=COLOR)
     found = render(view, "rgb", "alpha", "vertices")
     (d,) = torch.autograd.grad(found["alpha"].sum(), found["vertices"], retain_graph=True)
     outward = (d * found["vertices"]).sum(dim=1)
@@ -154,8 +140,8 @@ def test_images_move_the_vertices_and_the_colors_but_not_the_distance(tmp_path: 
     assert color["color"].shape == (5, 3)
 
 
-def test_passes_of_a_step_share_the_surface(tmp_path: Path) -> None:
-    view = view_of(tmp_path)
+def test_passes_of_a_step_share_the_surface() -> None:
+    view = view_of()
     first, second = (render(view, "vertices", "alpha")["vertices"] for _ in range(2))
     assert first is second and first.requires_grad and first.is_leaf
     view.scene.graph.clear()
@@ -164,8 +150,8 @@ def test_passes_of_a_step_share_the_surface(tmp_path: Path) -> None:
         assert not render(view, "vertices")["vertices"].requires_grad
 
 
-def test_learnt_cameras_would_get_a_gradient(tmp_path: Path) -> None:
-    view, given = view_of(tmp_path), batch()
+def test_learnt_cameras_would_get_a_gradient() -> None:
+    view, given = view_of(), batch()
     given["world_to_camera"].requires_grad_()
     alpha = view.renderer("main")(view, given, frozenset({"alpha"}))["alpha"]
     columns = torch.arange(44.0)
@@ -173,28 +159,28 @@ def test_learnt_cameras_would_get_a_gradient(tmp_path: Path) -> None:
     assert (d[:, 0, 3] > 0.0).all()
 
 
-def test_an_empty_surface_is_explained(tmp_path: Path) -> None:
+def test_an_empty_surface_is_explained() -> None:
     with pytest.raises(EmptySurfaceError, match="above the level everywhere"):
-        render(view_of(tmp_path, level=2.0), "rgb")
+        render(view_of(level=2.0), "rgb")
 
 
-def test_silhouettes_that_a_backend_cannot_find_are_refused(tmp_path: Path) -> None:
-    assert view_of(tmp_path, 'backend = "plain"').renderer("main").silhouettes == "shown"
+def test_silhouettes_that_a_backend_cannot_find_are_refused() -> None:
+    assert view_of('backend = "plain"').renderer("main").silhouettes == "shown"
     with pytest.raises(UserError, match=r'"plain" has no silhouettes = "all"'):
-        view_of(tmp_path, 'backend = "plain"\nsilhouettes = "all"')
+        view_of('backend = "plain"\nsilhouettes = "all"')
 
 
-def test_a_backend_that_does_not_work_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_backend_that_does_not_work_is_refused_by_name() -> None:
     with pytest.raises(UserError, match="nvdiffrast"):
-        view_of(tmp_path, 'backend = "nvdiffrast"')
+        view_of('backend = "nvdiffrast"')
 
 
 def test_under_gradient_the_distance_is_idle_and_refused(tmp_path: Path) -> None:
     import neuralfw
     from neuralfw.shipped import find_recipe
 
+    data = f'[data.images]\ntype = "blender"\npath = "{find_recipe("gs_pull").parent / "data/mic"}"\n'
     path = tmp_path / "mesh.toml"
-    text = RECIPE.format(options="", color="", train="sdf").replace("steps  = 1", "steps = 1")
-    path.write_text(text.replace('"nowhere"', f'"{find_recipe("gs_pull").parent / "data/mic"}"'))
+    path.write_text(data + SCENE.format(options="", color="") + FIT)
     with pytest.raises(UserError, match="trains sdf, but no loss of it depends on sdf"):
         neuralfw.train(path, out=tmp_path / "run")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from known_volumes import CAMERA, RADIUS, images, known_hits, pixels, render, sc
 from torch import Tensor
 
 from neuralfw.geometry.rotation import quaternion_of_matrix
-from neuralfw.scene import Scene
+from neuralfw.testing import directional_derivatives
 
 KINDS = ["neus", "volsdf"]
 SHARP = {"neus": "start = 2000.0", "volsdf": "start = 0.001"}
@@ -22,9 +21,9 @@ CAMERAS = '[fields.cameras]\ntype = "camera_poses"\n'
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("sampling", ["grid", "network"])
 @pytest.mark.parametrize("bounds", ["sphere", "box"])
-def test_an_image_of_a_sphere(tmp_path: Path, kind: str, sampling: str, bounds: str) -> None:
+def test_an_image_of_a_sphere(kind: str, sampling: str, bounds: str) -> None:
     options = f'{SHARP[kind]}\nsampling = "{sampling}"\nbounds = "{bounds}"\nchunk = 50\nsamples = 32'
-    scene = scene_of(tmp_path, kind, options, exact=True)
+    scene = scene_of(kind, options, exact=True)
     with torch.no_grad():
         seen = render(scene, images(), "rgb", "alpha", "depth", "normal")
     hit, distance, least = known_hits()
@@ -45,9 +44,9 @@ def test_an_image_of_a_sphere(tmp_path: Path, kind: str, sampling: str, bounds: 
     torch.testing.assert_close(seen["rgb"][0][inner], expected, atol=1e-2, rtol=0)
 
 
-def test_depth_has_no_bias(tmp_path: Path) -> None:
+def test_depth_has_no_bias() -> None:
     """Over pixels, the errors of a wide density of NeuS have no preferred sign beyond the surface's curvature."""
-    scene = scene_of(tmp_path, "neus", "start = 100.0\nsamples = 48", exact=True)
+    scene = scene_of("neus", "start = 100.0\nsamples = 48", exact=True)
     hit, distance, least = known_hits()
     inner = hit & (least < -0.2)
     with torch.no_grad():
@@ -57,8 +56,8 @@ def test_depth_has_no_bias(tmp_path: Path) -> None:
     assert abs(float(error.mean())) < 2e-3
 
 
-def test_single_rays_are_pixels_of_the_image(tmp_path: Path) -> None:
-    scene = scene_of(tmp_path, options=FEW)
+def test_single_rays_are_pixels_of_the_image() -> None:
+    scene = scene_of(options=FEW)
     with torch.no_grad():
         image = render(scene, images(), "rgb", "depth", "alpha", "alpha_logit")
         rays = render(scene, pixels([(8.5, 5.5), (3.5, 6.5), (0.5, 0.5)]), "rgb", "depth", "alpha", "alpha_logit")
@@ -67,9 +66,9 @@ def test_single_rays_are_pixels_of_the_image(tmp_path: Path) -> None:
     torch.testing.assert_close(rays["alpha"], rays["alpha_logit"].sigmoid())
 
 
-def test_rays_of_the_object_are_sampled_whatever_they_pass(tmp_path: Path) -> None:
+def test_rays_of_the_object_are_sampled_whatever_they_pass() -> None:
     """Away from the surface the opacity's logit is that of the least distance, as IDR has it: it shows the way."""
-    scene = scene_of(tmp_path, options="start = 50.0", exact=True)
+    scene = scene_of(options="start = 50.0", exact=True)
     places, mask = [(0.5, 6.0), (0.5, 6.0), (8.0, 6.0)], torch.tensor([1.0, 0.0, 0.0])
     seen = render(scene, pixels(places, mask=mask), "alpha_logit", "points", "sdf_gradient")
     assert seen["points"].shape == (48, 3) == seen["sdf_gradient"].shape  # of the first ray and the last
@@ -80,8 +79,8 @@ def test_rays_of_the_object_are_sampled_whatever_they_pass(tmp_path: Path) -> No
     assert float(gradient) == pytest.approx(-50.0, rel=0.1)
 
 
-def test_masks_do_not_change_a_rendering(tmp_path: Path) -> None:
-    scene = scene_of(tmp_path, options=FEW)
+def test_masks_do_not_change_a_rendering() -> None:
+    scene = scene_of(options=FEW)
     with torch.no_grad():
         plain = render(scene, images(), "rgb", "alpha")
         masked = render(scene, images(mask=torch.ones(1, 12, 16)), "rgb", "alpha")
@@ -89,9 +88,9 @@ def test_masks_do_not_change_a_rendering(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_draws_are_those_of_the_step(tmp_path: Path, kind: str) -> None:
+def test_draws_are_those_of_the_step(kind: str) -> None:
     """The same step repeats bit for bit; another step samples elsewhere; a rendering draws nothing."""
-    scene = scene_of(tmp_path, kind, FEW)
+    scene = scene_of(kind, FEW)
     batch = pixels([(8.5, 5.5), (7.5, 6.5)])
     first, again = (render(scene, batch, "rgb", "points") for _ in range(2))
     assert torch.equal(first["points"], again["points"]) and torch.equal(first["rgb"], again["rgb"])
@@ -103,8 +102,8 @@ def test_draws_are_those_of_the_step(tmp_path: Path, kind: str) -> None:
         assert torch.equal(render(scene, batch, "points")["points"], one)
 
 
-def test_the_grid_follows_the_distance_every_so_often(tmp_path: Path) -> None:
-    scene = scene_of(tmp_path, options=f"{FEW}\nrefresh = 10", exact=True)
+def test_the_grid_follows_the_distance_every_so_often() -> None:
+    scene = scene_of(options=f"{FEW}\nrefresh = 10", exact=True)
     renderer = scene.renderers["main"]
     for step, expected in ((0, 0.0), (9, 0.0), (10, 0.25), (12, 0.25)):
         scene.clock.run = step
@@ -115,8 +114,8 @@ def test_the_grid_follows_the_distance_every_so_often(tmp_path: Path) -> None:
             scene.fields["sdf"].level.fill_(0.25)
 
 
-def test_a_learned_background_shows_where_nothing_is(tmp_path: Path) -> None:
-    scene = scene_of(tmp_path, options=f'{FEW}\n{SHARP["neus"]}\nbackground = "learned"', exact=True)
+def test_a_learned_background_shows_where_nothing_is() -> None:
+    scene = scene_of(options=f'{FEW}\n{SHARP["neus"]}\nbackground = "learned"', exact=True)
     hit, _, least = known_hits()
     outer, inner = ~hit & (least > 0.05), hit & (least < -0.05)
     seen = render(scene, images(), "rgb")["rgb"][0]
@@ -128,33 +127,17 @@ def test_a_learned_background_shows_where_nothing_is(tmp_path: Path) -> None:
     assert torch.autograd.grad(seen[inner].sum(), weight)[0].abs().max() < 1e-3
 
 
-def test_rays_that_miss_the_bounds_show_the_background(tmp_path: Path) -> None:
-    scene = scene_of(tmp_path, options=f"{FEW}\nradius = 0.05")
+def test_rays_that_miss_the_bounds_show_the_background() -> None:
+    scene = scene_of(options=f"{FEW}\nradius = 0.05")
     seen = render(scene, pixels([(0.5, 0.5), (1.5, 0.5)]), "rgb", "alpha", "depth", "points")
     torch.testing.assert_close(seen["rgb"], images()["background"].expand(2, 3))
     assert not seen["alpha"].any() and not seen["depth"].any() and len(seen["points"]) == 0
 
 
-def derivative_errors(scene: Scene, parameters: list[Tensor], weigh: Callable[[], Tensor]) -> list[float]:
-    """Errors of the gradient along random directions of each parameter, per its length, against central differences."""
-    random = torch.Generator().manual_seed(0)
-    for p in parameters:
-        p.requires_grad_(True)
-    gradients = torch.autograd.grad(weigh(), parameters)
-    errors = []
-    for p, g in zip(parameters, gradients, strict=True):
-        g = g.to_dense() if g.is_sparse else g
-        along = torch.randn(p.shape, generator=random, dtype=p.dtype)
-        along /= along.norm()
-        values = []
-        for step in (1e-5, -1e-5):
-            with torch.no_grad():
-                p += step * along
-                values.append(float(weigh()))
-                p -= step * along
-        difference, exact = (values[0] - values[1]) / 2e-5, float((g * along).sum())
-        errors.append(abs(difference - exact) / max(float(g.norm()), 1e-6))
-    return errors
+def worst_error(parameters: Sequence[Tensor], weigh: Callable[[], Tensor]) -> float:
+    """The largest error of the gradient along random directions of each parameter, per the gradient's length."""
+    found = directional_derivatives(parameters, weigh)
+    return max(abs(d.exact - d.difference) / max(d.length, 1e-6) for d in found)
 
 
 @pytest.fixture
@@ -174,8 +157,8 @@ def held_samples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("mode", ["idr", "no_normal"])
-def test_gradients_reach_everything(tmp_path: Path, held_samples: None, kind: str, mode: str) -> None:
-    scene = scene_of(tmp_path, kind, f'{FEW}\nmin_weight = 0.0\nbackground = "learned"', mode=mode)
+def test_gradients_reach_everything(held_samples: None, kind: str, mode: str) -> None:
+    scene = scene_of(kind, f'{FEW}\nmin_weight = 0.0\nbackground = "learned"', mode=mode)
     batch = pixels([(8.5, 5.5), (4.5, 5.5), (6.5, 8.5)], mask=torch.ones(3))
 
     def weigh() -> Tensor:
@@ -187,12 +170,12 @@ def test_gradients_reach_everything(tmp_path: Path, held_samples: None, kind: st
     learnt = [
         p for m in (fields["sdf"], fields["color"], scene.renderers["main"]) for p in m.parameters() if p.dim() != 1
     ]
-    assert max(derivative_errors(scene, learnt, weigh)) < 1e-5
+    assert worst_error(learnt, weigh) < 1e-5
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradients_reach_cameras(tmp_path: Path, held_samples: None, kind: str) -> None:
-    scene = scene_of(tmp_path, kind, FEW + "\nmin_weight = 0.0", cameras=CAMERAS)
+def test_gradients_reach_cameras(held_samples: None, kind: str) -> None:
+    scene = scene_of(kind, FEW + "\nmin_weight = 0.0", cameras=CAMERAS)
     cameras = scene.fields["cameras"]
     pose = torch.from_numpy(CAMERA.world_to_camera)
     with torch.no_grad():
@@ -205,4 +188,4 @@ def test_gradients_reach_cameras(tmp_path: Path, held_samples: None, kind: str) 
             seen = render(scene, batch, "rgb", "depth", "alpha_logit")
         return sum(values.sin().sum() for values in seen.values())  # type: ignore[return-value]
 
-    assert max(derivative_errors(scene, [cameras.quaternions, cameras.centers], weigh)) < 1e-5
+    assert worst_error([cameras.quaternions, cameras.centers], weigh) < 1e-5

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from neuralfw.geometry.camera import Camera
-from neuralfw.hooks import hook
 from neuralfw.run import Run
-from neuralfw.session import check, resume, train
-from neuralfw.training.signals import Interrupted
+from neuralfw.session import check, train
+from neuralfw.testing import Sphere, check_resume
 
-CENTER, RADIUS, SIZE, VIEWS = np.array([3.0, -1.0, 2.0]), 1.5, 48, 12
+CENTER, SIZE, VIEWS = np.array([3.0, -1.0, 2.0]), 48, 12
+BALL = Sphere(1.5, (3.0, -1.0, 2.0))
 SMALL = {
     "fields.sdf.width": 32,
     "fields.sdf.layers": 2,
@@ -43,34 +39,8 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photographs of a sphere whose colours are its normals, with masks, in Blender's layout."""
-    root = tmp_path_factory.mktemp("sphere")
-    (root / "train").mkdir()
-    z = 1.0 - (2.0 * np.arange(VIEWS) + 1.0) / VIEWS
-    angle = np.pi * (1.0 + 5.0**0.5) * np.arange(VIEWS)
-    places = np.stack([np.sqrt(1.0 - z * z) * np.cos(angle), np.sqrt(1.0 - z * z) * np.sin(angle), z], axis=1)
-    frames = []
-    for index, place in enumerate(places):
-        camera = Camera.look_at(
-            CENTER + 5.0 * place, CENTER, np.array([0.1, 0.2, 1.0]), focal=1.2 * SIZE, width=SIZE, height=SIZE
-        )
-        Image.fromarray(photograph(camera), "RGBA").save(root / "train" / f"{index}.png")
-        pose = np.linalg.inv(camera.world_to_camera) @ np.diag([1.0, -1.0, -1.0, 1.0])
-        frames.append({"file_path": f"./train/{index}", "transform_matrix": pose.tolist()})
-    text = json.dumps({"camera_angle_x": 2.0 * np.arctan(0.5 / 1.2), "frames": frames})
-    (root / "transforms_train.json").write_text(text)
-    return root
-
-
-def photograph(camera: Camera) -> np.ndarray:
-    """What the camera sees, by the intersection of its rays with the sphere."""
-    origin, directions = camera.rays()
-    middle = -directions @ (origin - CENTER)
-    squared = middle**2 - ((origin - CENTER) ** 2).sum() + RADIUS**2
-    t = middle - np.sqrt(np.maximum(squared, 0.0))
-    normal = (origin + t[..., None] * directions - CENTER) / RADIUS
-    image = np.concatenate([0.5 + 0.5 * normal, np.ones((SIZE, SIZE, 1))], axis=-1)
-    return (255.0 * np.clip(image, 0.0, 1.0) * (squared > 0.0)[..., None]).round().astype(np.uint8)
+    """Photographs with masks, in Blender's layout."""
+    return BALL.write(tmp_path_factory.mktemp("sphere") / "photographs", views=VIEWS, size=SIZE)
 
 
 def overrides(photographs: Path, steps: int, **more: object) -> list[str]:
@@ -124,20 +94,7 @@ def test_photographs_without_masks(photographs: Path, tmp_path: Path) -> None:
 
 def test_a_resumed_run_goes_on_bit_for_bit(photographs: Path, tmp_path: Path) -> None:
     given = overrides(photographs, 8, **{"renderers.main": '{ type = "neus", refresh = 3, resolution = 16 }'})
-    whole = train("idr", given, out=tmp_path / "whole", device="cpu")
-
-    class Stop:
-        @hook
-        def neuralfw_step_end(self, trainer: object, ctx: object) -> None:
-            if trainer.clock.run == 5:  # type: ignore[attr-defined]
-                os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(Interrupted):
-        train("idr", given, out=tmp_path / "broken", device="cpu", watchers=[Stop()])
-    resume(tmp_path / "broken", device="cpu")
-    ours, theirs = (Run(root).scene.state_dict() for root in (whole, tmp_path / "broken"))
-    for name, tensor in ours.items():
-        assert torch.equal(tensor, theirs[name]), name
+    check_resume("idr", given, tmp_path, after=5)
 
 
 @pytest.mark.slow
@@ -145,5 +102,5 @@ def test_a_resumed_run_goes_on_bit_for_bit(photographs: Path, tmp_path: Path) ->
 def test_the_surface_of_the_sphere(photographs: Path, tmp_path: Path, kind: str) -> None:
     more = {"export.mesher.resolution": 48, "renderers.main.type": kind, "stages.fit.passes.pixels.rays": 256}
     run = Run(train("idr", overrides(photographs, 400, **more), out=tmp_path / "run", device="cpu"))
-    deviation = np.abs(np.linalg.norm(run.mesh().vertices - CENTER, axis=1) - RADIUS)
-    assert deviation.mean() < 0.01 * 2.0 * RADIUS * 3.0**0.5
+    deviation = np.abs(np.linalg.norm(run.mesh().vertices - CENTER, axis=1) - BALL.radius)
+    assert deviation.mean() < 0.01 * 2.0 * BALL.radius * 3.0**0.5

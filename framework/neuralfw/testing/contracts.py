@@ -1,45 +1,23 @@
-"""For the tests of plugins: a component built outside of a recipe, and the contract of encoders."""
+"""What a component must hold: the contract of encoders, and that a run goes on where it stopped."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import signal
+from collections.abc import Sequence
 from copy import deepcopy
 from itertools import product
-from typing import Any
+from pathlib import Path
 
 import torch
 from torch.testing import assert_close
 
-from .components import Encoder
-from .recipe.faults import RecipeError
-from .recipe.model import Recipe
-from .recipe.source import Source
-from .recipe.tables import Tables
-from .registry import discover
-from .scene import Scene
-
-__all__ = ["build_component", "check_encoder"]
-
-
-def build_component(kind: str, name: str, options: Mapping[str, Any] | None = None, *, seed: int = 0) -> Any:
-    """Build an installed component as a recipe would, in a scene that holds nothing else, on the CPU.
-
-    Args:
-        kind: such as "encoder" or "loss"; alternatives separated by "|".
-        name: `name` or `owner/name`.
-        options: as a recipe writes them, components in options included; what is left out has its default.
-        seed: of the component's random stream, as a recipe's `seed`.
-
-    Raises:
-        RecipeError: no such component, or every fault of the options.
-    """
-    registry = discover()
-    tables = Tables(Source.of({kind: {"type": name, **(options or {})}}, f"{kind} {name}"), registry)
-    spec = tables.component(kind, tables.source.tree[kind], (kind,))
-    if spec is None or tables.faults:
-        raise RecipeError(tables.faults)
-    recipe = Recipe(name=kind, seed=seed, data={}, fields={}, renderers={}, stages=())
-    return Scene(recipe, registry, torch.device("cpu")).make(spec)
+from ..components import Encoder
+from ..hooks import hook
+from ..run import Run
+from ..session import resume, train
+from ..training.signals import Interrupted
+from ..training.step import StepContext
+from ..training.trainer import Trainer
 
 
 def check_encoder(encoder: Encoder, *, dimensions: int = 3) -> None:
@@ -75,3 +53,43 @@ def _check_pullback(exact: Encoder, dimensions: int) -> None:
         torch.autograd.grad(back, inputs, v, allow_unused=True, materialize_grads=True) for back in (found, expected)
     )
     assert_close(ours, autograd, msg=lambda text: f"pullback is not differentiable as autograd is: {text}")
+
+
+def check_resume(recipe: str | Path, overrides: Sequence[str], folder: Path, *, after: int) -> Run:
+    """Assert that a run which is stopped and resumed ends bit for bit as one that is not.
+
+    Args:
+        recipe: a recipe file, or the name of a shipped one.
+        overrides: "key=value" texts, as after `--set`.
+        folder: where both runs are written.
+        after: steps after which one of them is stopped.
+
+    Returns:
+        The run that was not stopped.
+
+    Raises:
+        AssertionError: a tensor of the scene differs.
+    """
+    whole = Run(train(recipe, overrides, out=folder / "whole", device="cpu"))
+    try:
+        train(recipe, overrides, out=folder / "broken", device="cpu", watchers=[_Stop(after)])
+    except Interrupted:
+        resume(folder / "broken", device="cpu")
+    else:
+        raise AssertionError(f"the run was over before step {after}")
+    resumed = Run(folder / "broken").scene.state_dict()
+    for name, tensor in whole.scene.state_dict().items():
+        assert torch.equal(tensor, resumed[name]), f"{name} differs after a resume"
+    return whole
+
+
+class _Stop:
+    """Interrupts a run as the user would."""
+
+    def __init__(self, after: int) -> None:
+        self._after = after
+
+    @hook
+    def neuralfw_step_end(self, trainer: Trainer, ctx: StepContext) -> None:
+        if trainer.clock.run == self._after:
+            signal.raise_signal(signal.SIGINT)
