@@ -9,21 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from known_shapes import sphere_points
-from typer.testing import CliRunner
 
-from neuralfw.cli import app
 from neuralfw.recipe.model import dump
 from neuralfw.session import check
+from neuralfw.testing.pages import ComingFrom, call, value_at
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "coming_from" / "deepsdf_seed.md"
-ROWS = [
-    [cell.strip() for cell in line.strip("| ").split(" | ")]
-    for line in PAGE.read_text(encoding="utf-8").splitlines()
-    if line.startswith("| ") and not line.startswith("| there")
-]
-HERE = {row[0]: " ".join(re.findall(r"`([^`]*)`", row[-1])) for row in ROWS}
-SETTINGS = {there: here for there, here in HERE.items() if here.startswith("--set")}
-COMMANDS = sorted({here for here in HERE.values() if here.startswith("neuralfw")})
+PAGE = ComingFrom(Path(__file__).resolve().parents[3] / "docs" / "coming_from" / "deepsdf_seed.md")
 FLAGS = [
     "--evaluate", "--input_pts", "--checkpoint_folder", "--resume_file", "--weight_decay", "--lr", "--schedule",
     "--gamma", "--start_epoch", "--epochs", "--train_batch", "--train_split_ratio", "--N_samples", "--sample_std",
@@ -31,32 +22,25 @@ FLAGS = [
 ]  # fmt: skip
 
 
-def at(tree: object, path: str) -> object:
-    """Return the value at a dotted path of a resolved recipe, list entries by their name."""
-    for key in path.split("."):
-        tree = next(e for e in tree if e.get("name") == key) if isinstance(tree, list) else tree[key]  # type: ignore[index]
-    return tree
-
-
 @pytest.mark.parametrize("flag", FLAGS)
 def test_every_flag_has_a_row(flag: str) -> None:
-    assert any(flag in there for there in HERE)
+    assert any(flag in there for there in PAGE.here)
 
 
-@pytest.mark.parametrize("there", SETTINGS)
+@pytest.mark.parametrize("there", PAGE.settings)
 def test_a_setting_is_taken_and_is_that_of_the_release(there: str) -> None:
-    (override,) = shlex.split(SETTINGS[there])[1:]
+    (override,) = shlex.split(PAGE.settings[there])[1:]
     path, _, text = override.partition("=")
-    changed = at(dump(check("deepsdf_release", [override]).recipe), path)
+    changed = value_at(dump(check("deepsdf_release", [override]).recipe), path)
     shown = str(changed).replace("'", '"')
     assert text.strip('"') in (shown, shown.lower(), shown.rpartition("/")[2]) or float(text) == changed
     if path not in ("data.points.path", "checkpoint.every", "export.mesher.chunk"):
-        assert at(dump(check("deepsdf_release").recipe), path) == changed
+        assert value_at(dump(check("deepsdf_release").recipe), path) == changed
 
 
 def test_every_setting_is_taken_by_the_papers_recipe_too() -> None:
-    overrides = [shlex.split(here)[1] for here in SETTINGS.values() if ".lr." not in here]
-    (schedule,) = re.findall(r"--set '(stages.fit.train.sdf.lr=[^']*)'", PAGE.read_text(encoding="utf-8"))
+    overrides = [shlex.split(here)[1] for here in PAGE.settings.values() if ".lr." not in here]
+    (schedule,) = re.findall(r"--set '(stages.fit.train.sdf.lr=[^']*)'", PAGE.text)
     recipe = check("deepsdf_paper", [*overrides, schedule]).recipe
     assert dump(recipe.stages) == dump(check("deepsdf_release").recipe.stages)
 
@@ -76,20 +60,14 @@ QUICK = [
 ]  # fmt: skip
 
 
-def call(arguments: list[str]) -> str:
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
 def test_the_commands_work(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tiny_run)
     quick = [word for override in QUICK for word in ("--set", override)]
-    for number, command in enumerate(c for c in COMMANDS if " run " in c):
+    for number, command in enumerate(c for c in sorted(PAGE.commands) if " run " in c):
         words = shlex.split(command)[1:]
         call([*words, *quick, "--out", f"run{number}"])
         assert (tiny_run / f"run{number}" / "meshes" / "mesh.ply").is_file()
-    for command in (c for c in COMMANDS if " run " not in c):
+    for command in (c for c in sorted(PAGE.commands) if " run " not in c):
         words = shlex.split(command.replace("RUN", "run0").replace("MESH", "run1/meshes/mesh.ply"))[1:]
         words = ["8" if w == "128" else w for w in words]
         call(words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 
@@ -12,17 +11,10 @@ from typer.testing import CliRunner
 from neuralfw.cli import app
 from neuralfw.recipe.model import dump
 from neuralfw.session import check
+from neuralfw.testing.pages import ComingFrom, call, value_at
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGE = (ROOT / "docs" / "coming_from" / "gs_pull.md").read_text(encoding="utf-8")
-ROWS = [
-    [cell.strip() for cell in line.strip("| ").split(" | ")]
-    for line in PAGE.splitlines()
-    if line.startswith("| ") and not line.startswith("| there")
-]
-HERE = {row[0]: " ".join(re.findall(r"`([^`]*)`", row[-1])) for row in ROWS}
-SETTINGS = {there: here for there, here in HERE.items() if here.startswith("--set")}
-COMMANDS = sorted({here for here in HERE.values() if here.startswith("neuralfw")})
+PAGE = ComingFrom(ROOT / "docs" / "coming_from" / "gs_pull.md")
 FLAGS = [
     "-s", "-m", "-w", "--iterations", "-c", "--output", "-g", "-o", "--eval", "--gpu", "--dataset_name", "-i",
     "--resolution", "extract_mesh.py", "metrics.py", "clean_eval_dtu_mesh.py", "custom_mc",
@@ -30,25 +22,18 @@ FLAGS = [
 OF_THE_USER = ("data.images", "fields.sdf", "stages.appearance.train")
 
 
-def at(tree: object, path: str) -> object:
-    """Return the value at a dotted path of a resolved recipe, list entries by their name."""
-    for key in path.split("."):
-        tree = next(e for e in tree if e.get("name") == key) if isinstance(tree, list) else tree[key]  # type: ignore[index]
-    return tree
-
-
 @pytest.mark.parametrize("flag", FLAGS)
 def test_every_flag_and_program_is_on_the_page(flag: str) -> None:
-    assert re.search(rf"[`,\s]{re.escape(flag)}[`,\s]", PAGE)
+    assert PAGE.mentions(flag)
 
 
-@pytest.mark.parametrize("there", SETTINGS)
+@pytest.mark.parametrize("there", PAGE.settings)
 def test_a_setting_is_taken_and_is_that_of_the_release(there: str) -> None:
-    (override,) = shlex.split(SETTINGS[there])[1:]
+    (override,) = shlex.split(PAGE.settings[there])[1:]
     path, _, text = override.partition("=")
     changed = dump(check("gs_pull_release", [override.replace("DATA", str(ROOT / "recipes/data/mic"))]).recipe)
     if not path.startswith(OF_THE_USER):
-        assert at(changed, path) == at(dump(check("gs_pull_release").recipe), path) == float(text)
+        assert value_at(changed, path) == value_at(dump(check("gs_pull_release").recipe), path) == float(text)
 
 
 @pytest.mark.parametrize("recipe", ["gs_pull", "gs_pull_paper", "gs_pull_release", "gs_pull_udf"])
@@ -77,12 +62,6 @@ def words(overrides: list[str]) -> list[str]:
     return [word for override in overrides for word in ("--set", override)]
 
 
-def call(arguments: list[str]) -> str:
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("seed")
@@ -93,7 +72,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_commands_work(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
-    runs = [command for command in COMMANDS if " run " in command]
+    runs = [command for command in sorted(PAGE.commands) if " run " in command]
     runs.sort(key=lambda command: "GAUSSIANS" in command)
     for number, command in enumerate(runs):
         recipe = shlex.split(command)[2]
@@ -102,7 +81,7 @@ def test_the_commands_work(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> 
         given = shlex.split(command.replace("GAUSSIANS", "run0/gaussians/gaussians.ply"))[1:]
         call([*given, *words(quick), "--out", f"run{number}"])
     mesh = next(run for run in workplace.glob("run*") if (run / "meshes" / "mesh.ply").is_file())
-    for command in (c for c in COMMANDS if " run " not in c):
+    for command in (c for c in sorted(PAGE.commands) if " run " not in c):
         arguments = shlex.split(command.replace("RUN", mesh.name).replace("600", "12"))[1:]
         if "--reference" in arguments:  # official files, which cannot be shipped: they are asked for by name
             result = CliRunner().invoke(app, arguments)

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from neuralfw.cli import app
 from neuralfw.recipe.model import dump
 from neuralfw.session import check
+from neuralfw.testing.pages import ComingFrom, call, value_at
 
 ROOT = Path(__file__).resolve().parents[3]
 MIC = ROOT / "recipes" / "data" / "mic"
-PAGE = (ROOT / "docs" / "coming_from" / "idr.md").read_text(encoding="utf-8")
-ROWS = [
-    [cell.strip() for cell in line.strip("| ").split(" | ")]
-    for line in PAGE.splitlines()
-    if line.startswith("| ") and not line.startswith("| there")
-]
-HERE = {row[0]: " ".join(re.findall(r"`([^`]*)`", row[-1])) for row in ROWS}
-SETTINGS = {there: here for there, here in HERE.items() if here.startswith("--set")}
-COMMANDS = [here for here in HERE.values() if here.startswith("neuralfw")]
+PAGE = ComingFrom(ROOT / "docs" / "coming_from" / "idr.md")
 KEYS = [
     "--conf", "--scan_id", "--train_cameras", "--nepoch", "--batch_size", "--expname", "--gpu", "--is_continue",
     "--timestamp", "--checkpoint", "--exps_folder", "--resolution", "--eval_cameras", "--eval_rendering",
@@ -36,27 +26,20 @@ KEYS = [
 OF_THE_USER = ("data.images", "stages.fit.train.cameras", "stages.fit.steps")
 
 
-def at(tree: object, path: str) -> object:
-    """Return the value at a dotted path of a resolved recipe, list entries by their name."""
-    for key in path.split("."):
-        tree = next(e for e in tree if e.get("name") == key) if isinstance(tree, list) else tree[key]  # type: ignore[index]
-    return tree
-
-
 @pytest.mark.parametrize("key", KEYS)
 def test_every_flag_and_key_is_on_the_page(key: str) -> None:
-    assert re.search(rf"[`,.\s]{re.escape(key)}[`,\s]", PAGE)
+    assert PAGE.mentions(key)
 
 
-@pytest.mark.parametrize("there", SETTINGS)
+@pytest.mark.parametrize("there", PAGE.settings)
 def test_a_setting_is_taken_and_is_that_of_the_release(there: str) -> None:
-    (override,) = shlex.split(SETTINGS[there])[1:]
+    (override,) = shlex.split(PAGE.settings[there])[1:]
     path = override.partition("=")[0]
     more = ["data.images.type=idr"] if path.startswith("data.images") else []
     more += ["fields.cameras.type=camera_poses"] if "cameras" in path and path.startswith("stages") else []
     changed = dump(check("idr_release", [*more, override.replace("SCAN", str(MIC))]).recipe)
     if not path.startswith(OF_THE_USER):
-        assert at(changed, path) == at(dump(check("idr_release").recipe), path)
+        assert value_at(changed, path) == value_at(dump(check("idr_release").recipe), path)
 
 
 TINY = [
@@ -66,24 +49,18 @@ TINY = [
 ]  # fmt: skip
 
 
-def call(arguments: list[str]) -> str:
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
 @pytest.mark.slow
 def test_the_commands_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """MODEL is put to the test by test_idr_released; every other row runs here."""
     monkeypatch.chdir(tmp_path)
     noise = ["--camera-noise", "degrees=0.5,distance=0.005"]
     call(["data", "convert", str(MIC), "SCAN", *noise])
-    runs = [command for command in COMMANDS if " run " in command]
+    runs = [command for command in PAGE.commands if " run " in command]
     quick = [word for setting in TINY for word in ("--set", setting)]
     for number, command in enumerate(runs):
         call([*shlex.split(command)[1:], *quick, "--device", "cpu", "--out", f"run{number}"])
-    for command in (c for c in COMMANDS if "RUN" in c):
+    for command in (c for c in PAGE.commands if "RUN" in c):
         call(shlex.split(command.replace("RUN", f"run{len(runs) - 1}").replace("512", "12"))[1:])
-    for number, command in enumerate(c for c in COMMANDS if "DST" in c and "MODEL" not in c):
+    for number, command in enumerate(c for c in PAGE.commands if "DST" in c and "MODEL" not in c):
         source = str(MIC) if "alpha" in command else "SCAN"
         call(shlex.split(command.replace("DIR", source).replace("DST", f"dst{number}"))[1:])
