@@ -1,7 +1,7 @@
 """Ways from the same photographs to a mesh: both published forms of GS-Pull, ours, and two baselines on our Gaussians.
 
     python benchmarks/gs_pull_forms.py SCENE OUT [--set KEY=VALUE ...] [--ours KEY=VALUE ...] [--times T]
-        [--points FILE] [--only FORM ...]
+        [--points FILE] [--diagonal D] [--only FORM ...]
 
 `gs_pull_paper` and `gs_pull_release` take hours on a CPU with all their steps. Here every form has the network width,
 the batch and about the time of `gs_pull`, and keeps its own terms, weights, kind of network and order of events: what
@@ -10,9 +10,9 @@ happens at a step happens at the same share of the stage. `tsdf` fuses the depth
 of them, --ours to `gs_pull` and the baselines.
 
 Printed for each: minutes, IoU of the silhouette over the photographs held out, distances from the reference points of
---points (benchmarks/reference_points.py) to the mesh, and, of the reduced NeRF-synthetic scenes, the error of the
-distance along the rays of all pixels with an object (a miss is infinite), over its diagonal. A form that has its mesh
-already under OUT is only measured.
+--points (benchmarks/reference_points.py) to the mesh, and, with the --diagonal of the object of a reduced
+NeRF-synthetic scene (mic: 3.36), the error of the distance along the rays of all pixels with an object (a miss is
+infinite), over that diagonal. A form that has its mesh already under OUT is only measured.
 """
 
 from __future__ import annotations
@@ -95,15 +95,15 @@ def train(run: Path, recipe: str, settings: dict[str, str], given: list[str]) ->
     subprocess.run([*command, "run", recipe, "--out", str(run), *start, *(f"--set={o}" for o in options)], check=True)
 
 
-def measured(run: Path, scene: Path, points: Path | None) -> dict[str, float]:
+def measured(run: Path, scene: Path, points: Path | None, diagonal: float | None) -> dict[str, float]:
     """Return the figures of a run by name."""
     views = json.loads((run / "eval/views.json").read_text())["metrics"]
     figures = {"minutes": seconds(run) / 60.0, "silhouette IoU": float(views["silhouette_iou"]["value"])}
     if points is not None:
         distance = point_to_mesh_distance(read_point_cloud(points).points, read_mesh(run / "meshes/mesh.ply"))
         figures |= {f"points p{p}": float(np.percentile(distance, p)) for p in (50, 90)}
-    if [*scene.glob("test/*_depth_*.png")]:
-        about = {"scene": str(scene), "diagonal": 3.36}
+    if diagonal is not None:
+        about = {"scene": str(scene), "diagonal": diagonal}
         figures |= {f"rays p{p}": ray_distance(run, {**about, "percentile": p}) for p in (50, 80)}
     return figures
 
@@ -116,6 +116,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="setting of every form")
     parser.add_argument("--ours", action="append", default=[], help="setting of gs_pull and what starts from it")
     parser.add_argument("--points", type=Path, help="reference points")
+    parser.add_argument("--diagonal", type=float, help="of the object, world units: measures along rays of depth maps")
     parser.add_argument("--times", type=float, default=1.0, help="length of the published forms")
     parser.add_argument("--only", nargs="*", default=[*forms(1.0)], choices=[*forms(1.0)])
     arguments = parser.parse_args()
@@ -125,7 +126,7 @@ def main() -> None:
         given = [f"data.images.path={arguments.scene.resolve()}", *arguments.set]
         own = [o for o in arguments.ours if "export.mesher" not in settings or not o.startswith("export.mesher.")]
         train(run, recipe, settings, given + (own if recipe == "gs_pull" else []))
-        figures = measured(run, arguments.scene, arguments.points)
+        figures = measured(run, arguments.scene, arguments.points, arguments.diagonal)
         print(f"{form:16}" + "".join(f"  {name} {value:.4g}" for name, value in figures.items()), flush=True)
 
 
