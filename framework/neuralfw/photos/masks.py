@@ -64,13 +64,11 @@ def mask_source(capture: Capture, wanted: str | None, box: Box | None = None) ->
 
 def empty(*names: str) -> str:
     """Say that masks are all black."""
+    if len(names) == 1:
+        return f"the mask of {names[0]} is all black: it shows no object. Mend it, or leave the photograph out."
     rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    text = (
-        f"the mask of {', '.join(names[:3])}{rest} is all black"
-        if len(names) == 1
-        else (f"the masks of {', '.join(names[:3])}{rest} are all black")
-    )
-    return f"{text}: it shows no object. Mend it, or leave the photograph out."
+    which = f"{', '.join(names[:3])}{rest}"
+    return f"the masks of {which} are all black: they show no object. Mend them, or leave the photographs out."
 
 
 def _source(capture: Capture, wanted: str | None) -> Source:
