@@ -7,14 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 
 from .data.images import Images
 from .errors import UserError
 from .geometry import Camera, Mesh
 from .geometry.cleaning import crop, largest_parts, select_faces
-from .metrics.against_file import Photographed
-from .metrics.culling import MaskedView
 from .raster import visible_faces
 from .recipe.model import ExportTable
 
@@ -51,33 +49,6 @@ def training_cameras(run: Run) -> list[Camera]:
     data = run.data(run.photographs)
     assert isinstance(data, Images)
     return [data.cameras[index].to_world(run.frame) for index in data.members("train")]
-
-
-def photographed(run: Run) -> Photographed | None:
-    """Return what protocols ask about a run's photographs; None where it has none."""
-    name = run.photographs
-    if name is None:
-        return None
-
-    def data() -> Images:
-        opened = run.data(name)
-        assert isinstance(opened, Images)
-        return opened
-
-    def centers() -> dict[str, Float64[np.ndarray, "3"]]:
-        cameras = (camera.to_world(run.frame) for camera in data().cameras)
-        return {view.name: camera.center for view, camera in zip(data().views, cameras, strict=True)}
-
-    def masked() -> Iterator[MaskedView]:
-        photographs, members = data().photographs, data().members("train")
-        if not photographs.masked:
-            raise UserError(
-                f"protocol dtu_culled: the photographs of data {name!r} have no masks; protocol dtu needs none."
-            )
-        for camera, mask in zip(training_cameras(run), photographs.silhouettes(members), strict=True):
-            yield camera, mask > 127
-
-    return Photographed(centers, masked)
 
 
 def colored(mesh: Mesh, run: Run) -> Mesh:

@@ -302,8 +302,8 @@ class Run:
         return [name for name, able in possible.items() if able] or [self.recipe.evaluate.protocol]
 
     def _eval_surface(self, protocol: str, reference: Path | None, shape: str | None) -> dict[str, Any]:
-        from .exporting import photographed
         from .metrics.against_file import evaluate_against_file
+        from .photographed import photographed
 
         truth = reference or self.recipe.evaluate.reference
         if truth is None:

@@ -8,9 +8,9 @@ import pytest
 
 import neuralfw
 from neuralfw.coloring import color_vertices
-from neuralfw.exporting import photographed
 from neuralfw.geometry import Camera, Mesh, read_mesh
 from neuralfw.metrics.culling import cull_by_masks
+from neuralfw.photographed import photographed
 from neuralfw.raster import rasterize
 from neuralfw.recipe.faults import RecipeError
 
