@@ -11,6 +11,7 @@ from .errors import UserError
 from .rundir import RunFolder
 from .scene import Scene
 from .session import Session, check
+from .training.active import active_passes, epoch_steps
 
 Weights = Mapping[str, Mapping[str, Tensor]]
 
@@ -31,7 +32,8 @@ def adopt(
         overrides: "key=value" texts, as after `--set`.
         weights: parameters by their names within each field.
         out: the run directory, absent or empty.
-        epochs: visits of every item of the first pass's data that the weights are worth: where the clock stands.
+        epochs: visits of every item of the data of the last stage's first pass that the weights are worth: where the
+            clock stands.
         say: receives notes, a line each.
 
     Raises:
@@ -50,7 +52,8 @@ def adopt(
     session.describe(scene)
     trainer = session.trainer(scene)
     trainer.stage, clock = len(checked.recipe.stages), scene.clock
-    clock.epoch_steps = max((len(getattr(data, "cameras", ())) for data in scene.data.values()), default=1) or 1
+    last, plan = checked.recipe.stages[-1], checked.plan.stages[-1]
+    clock.epoch_steps = epoch_steps(last, active_passes(scene, last, plan))
     clock.run = clock.stage = epochs * clock.epoch_steps
     clock.stage_steps = max(1, clock.stage)
     trainer.save()
