@@ -109,7 +109,7 @@ def antialiasing(mesh: Mesh, camera: Camera) -> None:
     view = View((camera.fx, camera.fy, camera.cx, camera.cy), camera.width, camera.height, silhouettes="all")
     triangles, rounds = Triangles(torch.from_numpy(mesh.faces)), []
     for _ in range(15):
-        drawn = cpu.draw(positions, triangles, view)
+        drawn = cpu.Drawing(positions, triangles, view)
         image = drawn.interpolate(positions).detach().requires_grad_()
         start = time.perf_counter()
         blended = drawn.antialias(image)

@@ -17,7 +17,7 @@ from neuralfw_mesh.backends.plain import wings_of
 from neuralfw_mesh.contract import Backend, Silhouettes, Triangles, View
 from neuralfw_mesh.kernels.silhouettes import wings
 
-BACKENDS = [cpu.draw, plain.draw]
+BACKENDS = [cpu.Drawing, plain.Drawing]
 ALL = replace(VIEW, silhouettes="all")
 BEHIND = torch.tensor([0.2, 0.9, 0.4], dtype=torch.float64)
 
@@ -52,7 +52,7 @@ def test_the_kernels_and_their_twin_agree_in_values_and_gradients(
     assert found[0][1].abs().max() > 1.0
 
 
-@pytest.mark.parametrize(("draw", "view"), [(cpu.draw, VIEW), (cpu.draw, ALL), (plain.draw, VIEW)])
+@pytest.mark.parametrize(("draw", "view"), [(cpu.Drawing, VIEW), (cpu.Drawing, ALL), (plain.Drawing, VIEW)])
 def test_gradients_are_those_of_finite_differences(draw: Backend, view: View) -> None:
     positions, triangles = two_balls()
     values = colored(positions)
@@ -84,7 +84,7 @@ def test_perspective_is_corrected(draw: Backend) -> None:
     assert_close(pixels, torch.stack([columns, rows], dim=1) + 0.5, check_dtype=False)
 
 
-@pytest.mark.parametrize(("draw", "size", "tolerance"), [(cpu.draw, 192, 0.01), (plain.draw, 64, 0.07)])
+@pytest.mark.parametrize(("draw", "size", "tolerance"), [(cpu.Drawing, 192, 0.01), (plain.Drawing, 64, 0.07)])
 def test_area_of_a_disc_and_its_gradients(draw: Backend, size: int, tolerance: float) -> None:
     focal = size / 0.48
     view = View((focal, focal, 0.5 * size + 0.2, 0.5 * size - 0.3), size, size, near=0.1)
@@ -117,7 +117,7 @@ def test_area_of_a_sphere_and_its_gradients_however_fine_the_mesh(subdivisions: 
     positions, triangles = ball(subdivisions, 0.5, 2.5)
     center = positions.mean(dim=0)
     positions.requires_grad_()
-    mask = rendered_mask(cpu.draw, positions, triangles, view)
+    mask = rendered_mask(cpu.Drawing, positions, triangles, view)
     (d,) = torch.autograd.grad(mask.sum(), positions, retain_graph=True)
     area = 200.0**2 * math.pi * 0.25 / (2.5**2 - 0.25)
     coarse = 0.3 / 4.0 ** (subdivisions - 1)
@@ -130,12 +130,14 @@ def test_area_of_a_sphere_and_its_gradients_however_fine_the_mesh(subdivisions: 
 
 def test_all_silhouettes_are_those_shown_where_faces_are_large() -> None:
     positions, triangles = disc(5, 0.3)
-    images = [rendered_mask(cpu.draw, positions, triangles, view) for view in (VIEW, ALL)]
+    images = [rendered_mask(cpu.Drawing, positions, triangles, view) for view in (VIEW, ALL)]
     assert_close(images[0].sum(), images[1].sum(), rtol=0.01, atol=0.0)
     assert (images[0] != images[1]).sum() < 5
 
 
-@pytest.mark.parametrize(("draw", "silhouettes"), [(cpu.draw, "shown"), (cpu.draw, "all"), (plain.draw, "shown")])
+@pytest.mark.parametrize(
+    ("draw", "silhouettes"), [(cpu.Drawing, "shown"), (cpu.Drawing, "all"), (plain.Drawing, "shown")]
+)
 def test_an_edge_half_way_changes_nothing_and_one_farther_blends(draw: Backend, silhouettes: Silhouettes) -> None:
     triangles = Triangles(torch.tensor([[0, 1, 2], [0, 2, 3]]))
     view = View((1.0, 1.0, 0.0, 0.0), 8, 8, silhouettes=silhouettes)
@@ -172,7 +174,7 @@ def test_the_number_of_threads_changes_nothing() -> None:
         for threads in (1, 2):
             torch.set_num_threads(threads)
             p = positions.float().requires_grad_()
-            image = rendered(cpu.draw, p, colored(positions).float(), triangles, ALL)
+            image = rendered(cpu.Drawing, p, colored(positions).float(), triangles, ALL)
             found.append((image, *torch.autograd.grad((image * weights(image)).sum(), p)))
     finally:
         torch.set_num_threads(before)

@@ -64,7 +64,7 @@ def stand_in() -> ModuleType:
         _, height, width, _ = color.shape
         local = pos[0][:, [0, 1, 3]]
         view = View((width / 2, height / 2, width / 2, height / 2), width, height, near=1e-3)
-        return cpu.draw(local, Triangles(tri.long()), view).antialias(color[0])[None]
+        return cpu.Drawing(local, Triangles(tri.long()), view).antialias(color[0])[None]
 
     package.rasterize, package.interpolate, package.antialias = rasterize, interpolate, antialias  # type: ignore[attr-defined]
     package.antialias_construct_topology_hash = lambda tri: "topology"  # type: ignore[attr-defined]
@@ -85,7 +85,7 @@ def package(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_agrees_with_the_kernels(scene: Any) -> None:
     positions, triangles = scene()
     found = []
-    for draw in (cpu.draw, nvdiffrast.draw):
+    for draw in (cpu.Drawing, nvdiffrast.Drawing):
         p, v = positions.float().requires_grad_(), colored(positions).float().requires_grad_()
         image = rendered(draw, p, v, Triangles(triangles.faces))
         found.append((image, *torch.autograd.grad((image * weights(image)).sum(), (p, v))))

@@ -47,5 +47,5 @@ def silhouettes(name: str, backend: str) -> Silhouettes:
 
 def drawer(name: str) -> Backend:
     """Return what a backend draws with."""
-    draw: Backend = module(name).draw
-    return draw
+    drawing: Backend = module(name).Drawing
+    return drawing

@@ -25,7 +25,7 @@ def unavailable() -> str | None:
     return None
 
 
-class draw:  # noqa: N801 (a backend is called)
+class Drawing:
     """See `neuralfw_mesh.contract`."""
 
     def __init__(self, positions: Float[Tensor, "n 3"], triangles: Triangles, view: View) -> None:
