@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from neuralfw.components import Build, Field, Quantities
@@ -63,11 +63,8 @@ class Gaussians(Field):
         points, colors = images.points, images.point_colors
         if not len(points):
             raise UserError(f'{build.place}: data "{config.data}" has no points to start from: say init = "random"')
-        if len(points) > config.count:
-            self.notes = (self._reduced(len(points)),)
-            chosen = torch.randperm(len(points), generator=build.generator)[: config.count].sort().values
-            points, colors = points[chosen], colors[chosen]
-        return points.float(), colors.float()
+        chosen = self._drawn(len(points), build.generator)
+        return points[chosen].float(), colors[chosen].float()
 
     def _elsewhere(self, config: GaussiansConfig, build: Build) -> tuple[Float[Tensor, "g 3"], Float[Tensor, "g 3"]]:
         """Return points anywhere in the data's box, or those of a file; colours that are not known are random."""
@@ -76,11 +73,17 @@ class Gaussians(Field):
             anywhere: Tensor = lower + (upper - lower) * torch.rand(config.count, 3, generator=build.generator)
             return anywhere, torch.rand(config.count, 3, generator=build.generator)
         cloud = read_point_cloud(config.file, samples=config.count)
-        chosen = torch.randperm(len(cloud), generator=build.generator)[: config.count].sort().values.numpy()
+        chosen = self._drawn(len(cloud), build.generator).numpy()
         points = torch.from_numpy(build.scene.frame.to_training(cloud.points[chosen])).float()
         if cloud.colors is not None:
             return points, torch.from_numpy(cloud.colors[chosen]).float()
         return points, torch.rand(len(points), 3, generator=build.generator)
+
+    def _drawn(self, found: int, generator: torch.Generator) -> Int64[Tensor, " g"]:
+        """Return which of so many points to start at, in their order; that some are left out is noted."""
+        if found > self._config.count:
+            self.notes = (self._reduced(found),)
+        return torch.randperm(found, generator=generator)[: self._config.count].sort().values
 
     def _reduced(self, found: int) -> str:
         count, numbers = self._config.count, 11 + 3 * (self._config.sh_degree + 1) ** 2

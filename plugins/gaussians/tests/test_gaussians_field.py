@@ -90,6 +90,16 @@ def test_points_of_a_file_keep_their_colors_and_come_into_the_training_space(tmp
     )
 
 
+def test_of_a_file_with_more_points_than_count_some_are_drawn_and_that_is_said(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32).astype(np.float64)
+    write_points(tmp_path / "cloud.ply", points)
+    field = started(init="file", file=tmp_path / "cloud.ply", count=20)
+    assert len(field.means) == 20
+    assert all((points == mean).all(axis=1).any() for mean in field.means.detach().double().numpy())
+    assert [note.partition(",")[0] for note in field.notes] == ["starts at 20 of 50 points"]
+    assert started(init="file", file=tmp_path / "cloud.ply", count=50).notes == ()
+
+
 def test_a_mesh_is_sampled(tmp_path: Path) -> None:
     vertices = np.array([[0.0, 0.0, 0.5], [1.0, 0.0, 0.5], [0.0, 1.0, 0.5]])
     write_mesh(tmp_path / "mesh.ply", vertices, np.array([[0, 1, 2]]))
