@@ -56,7 +56,8 @@ def convert(
         Path,
         typer.Argument(
             metavar="SRC",
-            help="Folder of photographs with poses; a mesh or folder of numbered meshes; or a model that IDR released.",
+            help="Folder of photographs with poses; a mesh or folder of numbered meshes; or a model of another program "
+            "that a plugin reads, such as IDR's.",
         ),
     ],
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to write, absent or empty.")],
@@ -75,7 +76,7 @@ def convert(
         ),
     ] = None,
     photographs: Annotated[
-        Path | None, typer.Option("--photographs", metavar="SCAN", help="What a released model was trained on.")
+        Path | None, typer.Option("--photographs", metavar="SCAN", help="What such a model was trained on.")
     ] = None,
     views: Annotated[int, typer.Option("--views", min=4, help="Cameras around a mesh.")] = 60,
     size: Annotated[int, typer.Option("--size", min=16, help="Pixels along an edge of the images of a mesh.")] = 256,
@@ -87,8 +88,8 @@ def convert(
 
     DST gets image/, mask/ and cameras.npz; with noise also cameras_linear_init.npz. A mesh is photographed instead,
     in the layout of the NeRF-synthetic scenes, its coverage as alpha channel; a folder of numbered meshes at a time
-    for each. A model that the authors of IDR released becomes a run, which eval, export and transfer take like any
-    other.
+    for each. A model of another program that a plugin reads, such as IDR's, becomes a run, which eval, export and
+    transfer take like any other.
     """
     from ..hooks import hook_manager
     from ..registry import discover
@@ -96,7 +97,7 @@ def convert(
     hooks = hook_manager(discover()).hook
     notes = hooks.neuralfw_convert(source=source, target=target, photographs=photographs)
     if notes is None and photographs is not None:
-        raise UserError(f"--photographs: {source} is no model that was trained on them, such as IDR's .pth files.")
+        raise UserError(f"--photographs: {source} is no model that a plugin reads and that was trained on them.")
     if notes is None:
         from ..photos.rendered import find_meshes, photograph
 
