@@ -15,6 +15,7 @@ from neuralfw.photos.masks import mask_source
 from neuralfw.photos.pictures import read_picture
 from neuralfw.photos.rendered import find_meshes, photograph
 from neuralfw.photos.sniff import read_capture
+from neuralfw.testing import build_component
 
 
 def sphere(path: Path, radius: float = 2.0, center: tuple[float, float, float] = (5.0, -3.0, 1.0)) -> Path:
@@ -88,3 +89,20 @@ def test_what_is_no_sequence_is_told(tmp_path: Path) -> None:
     (tmp_path / "out" / "x").touch()
     with pytest.raises(UserError, match="is not empty"):
         photograph([tmp_path / "b1.ply"], tmp_path / "out")
+
+
+def test_the_box_of_a_sequence_holds_every_moment(tmp_path: Path) -> None:
+    """Masks of one moment agree; those of all moments leave nothing, as the spheres do not overlap."""
+    folder = tmp_path / "meshes"
+    folder.mkdir()
+    for number in range(3):
+        sphere(folder / f"{number}.ply", 1.0, (2.5 * number, 0.0, 0.0))
+    photograph(find_meshes(folder), tmp_path / "out", views=14, size=64)
+    images = build_component("dataset", "blender", {"path": str(tmp_path / "out")})
+    lower, upper = images.frame.to_world(images.bounds.double().numpy())
+    assert (lower < [-0.9, -0.9, -0.9]).all() and (upper > [5.9, 0.9, 0.9]).all()
+    assert (lower > [-2.0, -2.0, -2.0]).all() and (upper < [7.0, 2.0, 2.0]).all()
+    points = images.frame.to_world(images.points.double().numpy())
+    near = [np.linalg.norm(points - [2.5 * n, 0.0, 0.0], axis=1) < 1.9 for n in range(3)]
+    assert np.any(near, axis=0).mean() > 0.9
+    assert min(where.mean() for where in near) > 0.2

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float64
 from ..errors import UserError
 from ..geometry import Camera, PointCloud, read_point_cloud
 from ..geometry.point_cloud import usable
-from ..photos.hull import Box, Hull, mean_color, seen_box
+from ..photos.hull import Box, Hull, HullOverTime, mean_color, seen_box
 from ..photos.model import Capture
 from ..photos.sphere import outside
 from .images_config import ImagesConfig
@@ -23,6 +23,7 @@ _COLOR_VIEWS = 16
 """Photographs from which points of the hull take their colours."""
 
 _FIT_POINTS = 5000
+_VIEWS_OF_A_MOMENT = 4
 _RANGE = (0.01, 0.99)
 """Quantiles of the points that make their box: a structure from motion has outliers."""
 
@@ -98,8 +99,8 @@ class Whereabouts:
         return marked
 
     @cached_property
-    def hull(self) -> Hull | None:
-        """The visual hull of the masks, or None where there are none."""
+    def hull(self) -> Hull | HullOverTime | None:
+        """The visual hull of the masks, of each moment where several views show it; or None where there are none."""
         if not self._photographs.masked:
             return None
         frame = self._capture.frame
@@ -110,7 +111,22 @@ class Whereabouts:
                 f"the normalisation that comes with {self._config.path} (scale_mat) leaves the object outside the unit "
                 f"sphere: {past}. Make another: neuralfw data convert {self._config.path} DST"
             )
-        return Hull.agreed(self._cameras, masks, within)
+        moments = self._moments()
+        if len(moments) < 2:
+            return Hull.agreed(self._cameras, masks, within)
+        return HullOverTime(
+            [Hull.agreed([self._cameras[i] for i in m], [masks[i] for i in m], within) for m in moments]
+        )
+
+    def _moments(self) -> list[list[int]]:
+        """Return which of the photographs show one moment, by places among the members; [] unless all are seen often.
+
+        A video of one camera has one photograph for each moment, of which no hull can be made.
+        """
+        of: dict[float | None, list[int]] = {}
+        for place, index in enumerate(self._members):
+            of.setdefault(self._capture.views[index].time, []).append(place)
+        return [*of.values()] if None not in of and min(map(len, of.values()), default=0) >= _VIEWS_OF_A_MOMENT else []
 
     @cached_property
     def box(self) -> Box:

@@ -154,6 +154,27 @@ class Hull:
         return marked
 
 
+class HullOverTime:
+    """The visual hulls of the moments of something that moves, whose masks agree at one time only.
+
+    Attributes:
+        bounds: the box around all of them.
+        votes: the smallest share of masks that had to agree.
+    """
+
+    def __init__(self, hulls: Sequence[Hull]) -> None:
+        self._hulls = hulls
+        boxes = np.stack([hull.bounds for hull in hulls])
+        self.bounds: Box = np.stack([boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)])
+        self.votes = min(hull.votes for hull in hulls)
+
+    def sample(self, count: int, generator: np.random.Generator) -> Float64[np.ndarray, "n 3"]:
+        """Draw points as `Hull.sample` does, as many of each moment."""
+        ends = np.linspace(0, count, len(self._hulls) + 1).round().astype(int)
+        parts = [hull.sample(int(n), generator) for hull, n in zip(self._hulls, np.diff(ends), strict=True) if n]
+        return np.concatenate([*parts, np.zeros((0, 3))])
+
+
 class _Silhouette:
     """A mask that tells whether any pixel of a square belongs to the object, by sums over all rectangles from 0."""
 

@@ -43,7 +43,7 @@ class LevelSet(MovingSurface):
         for _ in range(self._config.inner_steps):
             inputs, target = _drawn(front.inputs, targets, self._config.batch, generator)
             if around is not None:
-                more, wanted = _drawn(*around, self._config.off_surface, generator)
+                more, wanted = around
                 inputs = {q: torch.cat([v, more[q]]) for q, v in inputs.items()}
                 target = torch.cat([target, wanted])
             difference = front.view.evaluate(inputs, frozenset({"sdf"}))["sdf"] - target
