@@ -10,7 +10,6 @@ from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from neuralfw.geometry import write_mesh
