@@ -17,7 +17,8 @@ PAGE = ComingFrom(ROOT / "docs" / "coming_from" / "idr.md")
 KEYS = [
     "--conf", "--scan_id", "--train_cameras", "--nepoch", "--batch_size", "--expname", "--gpu", "--is_continue",
     "--timestamp", "--checkpoint", "--exps_folder", "--resolution", "--eval_cameras", "--eval_rendering",
-    "--is_uniform_grid", "--source_dir", "--use_linear_init", "num_pixels", "learning_rate", "learning_rate_cam",
+    "--geometry_id", "--appearance_id", "--is_uniform_grid", "--source_dir", "--use_linear_init", "num_pixels",
+    "learning_rate", "learning_rate_cam",
     "sched_milestones", "sched_factor", "alpha_milestones", "alpha_factor", "alpha", "eikonal_weight", "mask_weight",
     "data_dir", "cam_file", "img_res", "feature_vector_size", "dims", "bias", "skip_in", "weight_norm", "multires",
     "geometric_init", "mode", "multires_view", "object_bounding_sphere", "sdf_threshold", "line_search_step",
