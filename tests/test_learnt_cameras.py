@@ -68,8 +68,8 @@ def test_photographs_held_out_are_seen_from_where_the_scene_went(tmp_path: Path)
     there = Frame(center=np.array([0.1, -0.2, 0.3]), scale=1.3, rotation=turn * np.sign(np.linalg.det(turn)))
     moved = [camera.in_training(there).world_to_camera for camera in data.cameras]
     field.start.copy_(torch.from_numpy(np.stack(moved)))
-    field.rotations.data.zero_()
-    field.shifts.data.zero_()
+    field.turns.data.zero_()
+    field.orbits.data.zero_()
     for set_name in ("train", "test"):
         found = cameras_of(opened, data, set_name)
         assert [*found] == data.members(set_name)

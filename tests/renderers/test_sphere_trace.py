@@ -126,7 +126,8 @@ def test_gradients_of_the_intersection_in_origin_and_direction(
         cameras.centers.data = torch.from_numpy(CAMERA.center)[None]
     else:
         cameras.start.data = pose[None]
-        cameras.rotations.data += 0.02
+        cameras.turns.data += 0.02
+        cameras.orbits.data -= 0.03
     batch = pixel_batch(CAMERA, PLACES, mask=torch.ones(4, dtype=torch.float64))
     batch["world_to_camera"] = torch.eye(4, dtype=torch.float64).expand(4, 4, 4)  # the field knows better
 

@@ -45,8 +45,8 @@ class CameraPosesConfig(FieldConfig):
     data: Annotated[str, Ref("data")] = Option("images", description="data table whose cameras are the start")
     form: Literal["absolute", "increment"] = Option(
         "absolute",
-        description="what is learnt: quaternion and centre; or, on top of the start, a rotation vector about the "
-        "origin and a shift along the camera's axes: turning and moving aside, seen nearly alike, are one step",
+        description="what is learnt: quaternion and centre; or, on the start, how each camera turns about itself and "
+        "how it moves around the origin: photographs tell that at once, this by parallax alone",
     )
     rotation_noise: Annotated[float, Unit("degrees")] = Option(
         0.0, ge=0, description="angle by which each start is turned, about an axis drawn at random"

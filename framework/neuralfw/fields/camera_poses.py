@@ -20,9 +20,10 @@ class CameraPoses(Field):
     """Rotation and centre of each camera (Yariv et al. 2020, arXiv 2003.09852, §3.1); a step moves only what it saw.
 
     In form `absolute` the parameters are `quaternions` (v, 4), camera to world, and `centers` (v, 3). In form
-    `increment` they are `rotations` (v, 3), by which the scene is turned about the origin before the start, as rotation
-    vectors in radians, and `shifts` (v, 3) after it, along the camera's axes. A camera that turns about itself and
-    moves aside sees nearly the same; here that is one small step of `rotations`, beside which `shifts` stay.
+    `increment` they stand on the start: `turns` (v, 3), rotation vectors of each camera about itself, along its axes;
+    and `orbits` (v, 3), where it is seen from the origin: angles about its x and y axes, and the logarithm of the
+    distance. Photographs tell turns at once and orbits by parallax alone, in which turning and moving aside, that look
+    alike, are one; so each of them has its own pace.
 
     Attributes:
         start: (v, 4, 4) poses that were started from, world to camera, training space.
@@ -48,8 +49,8 @@ class CameraPoses(Field):
             self.quaternions = nn.Parameter(quaternion_of_matrix(turned).to(start.dtype))
             self.centers = nn.Parameter(centers.to(start.dtype))
         else:
-            self.rotations = nn.Parameter(torch.zeros(len(poses), 3))
-            self.shifts = nn.Parameter(torch.zeros(len(poses), 3))
+            self.turns = nn.Parameter(torch.zeros(len(poses), 3))
+            self.orbits = nn.Parameter(torch.zeros(len(poses), 3))
 
     def forward(self, view: Int[Tensor, " n"]) -> Float[Tensor, "n 4 4"]:
         """Return the poses of views, world to camera; gradients reach only the rows of these."""
@@ -58,9 +59,10 @@ class CameraPoses(Field):
             rotation = matrix_of_quaternion(_rows(self.quaternions, views)).transpose(1, 2)
             translation = -(rotation @ _rows(self.centers, views)[..., None])
         else:
-            start = self.start[views]
-            rotation = start[:, :3, :3] @ matrix_of_vector(_rows(self.rotations, views))
-            translation = start[:, :3, 3:] + _rows(self.shifts, views)[..., None]
+            start, turn = self.start[views], matrix_of_vector(_rows(self.turns, views))
+            orbit, stretch = _rows(self.orbits, views).split([2, 1], dim=1)
+            rotation = turn @ matrix_of_vector(functional.pad(orbit, (0, 1))) @ start[:, :3, :3]
+            translation = turn @ (start[:, :3, 3:] * stretch.exp()[..., None])
         upper = torch.cat([rotation, translation], dim=2)
         last = upper.new_tensor([[[0.0, 0.0, 0.0, 1.0]]]).expand(len(views), 1, 4)
         poses: Tensor = torch.cat([upper, last], dim=1)[place]
