@@ -19,9 +19,15 @@ QUICK = {"gs_pull", "gs_pull_paper", "gs_pull_release", "gaussians_3d", "igr"}
 def test_shipped_recipe_runs_to_its_end(name: str, tmp_path: Path) -> None:
     stages = check(name).recipe.stages
     short = [f"stages.{stage.name}.steps={STEPS}" for stage in stages if stage.steps != 0]
-    run = train(name, [*short, *resolution(name)], out=tmp_path / "run")
+    run = train(name, [*short, *spheres(name), *resolution(name)], out=tmp_path / "run")
     assert (run / "metrics.jsonl").read_text().count("\n") >= len(short)
     assert [*run.glob("meshes/*.ply"), *run.glob("gaussians/*.ply")]
+
+
+def spheres(name: str) -> list[str]:
+    """Return the settings with which networks that begin plainly have a surface from the first step."""
+    fields = check(name).recipe.fields.items()
+    return [f"fields.{key}.start=sphere" for key, spec in fields if getattr(spec.config, "start", "") == "plain"]
 
 
 def resolution(name: str) -> list[str]:

@@ -185,3 +185,11 @@ def test_a_loss_of_value_and_gradient_has_the_gradient_of_finite_differences(bou
                 values.append(number(loss()))
                 parameter -= step * direction
         assert number((gradient * direction).sum()) == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize(("layers", "width"), [(1, 8), (4, 8), (9, 8), (4, 64)])
+def test_every_layer_feels_the_same_relative_pull_whatever_depth_and_width(layers: int, width: int) -> None:
+    mlp = network(layers=layers, width=width)
+    raw = [linear.raw_bound for linear in mlp.linears()]
+    gradients = torch.autograd.grad(log_bound(mlp, "inf"), raw)
+    assert [number(g) for g in gradients] == pytest.approx([SPEED] * (layers + 1))
