@@ -31,23 +31,31 @@ def sdf(x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("how", ["guided", "dense"])
-def test_depths_of_a_photograph_are_exact_to_a_ten_thousandth(how: str) -> None:
-    camera = scene.cameras(9, 40)[4]
-    origin, directions = camera.rays()
-    exact, hit = scene.trace(origin, directions.reshape(-1, 3))
-    along = torch.from_numpy(directions.reshape(-1, 3))
-    rays = Rays(torch.from_numpy(origin).expand_as(along), along, torch.ones(len(along), dtype=torch.float64), (1600,))
-    span, f = sphere_span(rays.origins, rays.directions, 1.0), AlongRays(sdf, rays)
-    if how == "guided":
-        values = grid_of(sdf, CUBE, 64, 1.0)
-        found = guided_search(f, span, Guide(values, CUBE, bounding(values, CUBE)), SphereTraceConfig(), None)
-    else:
-        sharp = SphereTraceConfig(threshold=1e-6, iterations=60)
-        found = dense_search(f, span, sharp, None, torch.Generator().manual_seed(0))
-    both = found.hit.numpy() & hit
-    assert hit.sum() > 200 and (found.hit.numpy() != hit).sum() <= 2  # rays that all but touch
-    error = np.abs(found.t.numpy() - exact)[both]
-    assert np.quantile(error, 0.99) < 1e-4 and error.max() < 1e-3
+def test_depths_of_all_rays_are_exact_to_a_ten_thousandth(how: str) -> None:
+    """Corners that a ray cuts through between two samples and kinks of the distance included.
+
+    Only whether a ray is met that comes nearer than the threshold and passes is a matter of the threshold.
+    """
+    options = SphereTraceConfig() if how == "guided" else SphereTraceConfig(threshold=1e-6, iterations=60)
+    values = grid_of(sdf, CUBE, 64, 1.0)
+    guide = Guide(values, CUBE, bounding(values, CUBE))
+    hits = 0
+    for camera in scene.cameras(9, 40):
+        origin, directions = camera.rays()
+        along = torch.from_numpy(directions.reshape(-1, 3))
+        exact, hit = scene.trace(origin, along.numpy())
+        rays = Rays(torch.from_numpy(origin).expand_as(along), along, along.new_ones(1600), (1600,))
+        span, f = sphere_span(rays.origins, rays.directions, 1.0), AlongRays(sdf, rays)
+        if how == "guided":
+            found = guided_search(f, span, guide, options, None)
+        else:
+            found = dense_search(f, span, options, None, torch.Generator().manual_seed(0))
+        t, met = found.t.numpy(), found.hit.numpy()
+        assert met[hit].all() and np.abs(t - exact)[hit].max() < 1e-4
+        passes = met & ~hit
+        assert (scene.sdf(origin + t[passes, None] * along.numpy()[passes]) <= options.threshold).all()
+        hits += hit.sum()
+    assert hits > 4000
 
 
 def test_what_is_written(tmp_path: Path) -> None:

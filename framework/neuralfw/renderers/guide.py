@@ -22,7 +22,7 @@ from .tracing import EVALUATED_AT_ONCE, AlongRays, Bracket, Trace, root
 _NEAR = 4.0
 """Nodes closer to the surface than so many spacings say how fast the distance changes there."""
 
-_HALVINGS = 6
+_HALVINGS = 9
 """How often the step is halved in search of a crossing between two places on the outside."""
 
 _NARROWED = 4
@@ -124,6 +124,9 @@ class _March:
 
     Attributes:
         found: whether a crossing lies between `low`, where the distance is positive, and `high`.
+
+    Between two places a ray may cut through a corner. `_passed` is the least distance, of those in front of the
+    crossing behind which the distance grows again, at `_passed_at`.
     """
 
     def __init__(
@@ -143,6 +146,7 @@ class _March:
         self.low, self.f_low = near.clone(), torch.full_like(near, _OUTSIDE)
         self.high, self.f_high = near.clone(), torch.zeros_like(near)
         self._least, self._least_at = torch.full_like(near, _OUTSIDE), near.clone()
+        self._passed, self._passed_at = torch.full_like(near, _OUTSIDE), near.clone()
 
     def run(self) -> None:
         """March all rays until they cross, leave what may hold a surface, or took their steps; sample the last."""
@@ -156,6 +160,7 @@ class _March:
             self._note(rows, t, value)
             goes_on = value > 0.0
             rows, t, value = rows[goes_on], t[goes_on], value[goes_on]
+            self._pass(rows, value)
             self.low[rows], self.f_low[rows] = t, value
             rows, t = self._onward(rows, t + torch.maximum(value, self._spacing[rows]), ahead)
         self._sample(rows)
@@ -170,6 +175,7 @@ class _March:
     def _enter(self, rows: Int[Tensor, " k"], place: Int[Tensor, " k"]) -> Float[Tensor, " k"]:
         """Put rays to a place that may hold a surface, coming from the one before, which does not."""
         before = (place - 1).clamp_min(0)
+        self._pass(rows, self._guess[rows, before])
         self.low[rows], self.f_low[rows] = self._at[rows, before], self._guess[rows, before]
         return self._at[rows, place]
 
@@ -186,6 +192,12 @@ class _March:
         t[jumps] = self._enter(rows[jumps], target[jumps])
         goes_on = stays | jumps
         return rows[goes_on], t[goes_on]
+
+    def _pass(self, rows: Int[Tensor, " k"], ahead: Float[Tensor, " k"]) -> None:
+        """Keep where rays stand, at `low`, if the distance ahead is larger and theirs the least of such so far."""
+        value = self.f_low[rows]
+        passed = rows[(value < ahead) & (value < self._passed[rows])]
+        self._passed[passed], self._passed_at[passed] = self.f_low[passed], self.low[passed]
 
     def _note(self, rows: Int[Tensor, " k"], t: Float[Tensor, " k"], value: Float[Tensor, " k"]) -> None:
         """Keep what an evaluation says: a crossing behind, a new least distance."""
@@ -205,6 +217,11 @@ class _March:
         first, least = inside.int().argmax(dim=1), torch.where(wanted, values, _OUTSIDE).argmin(dim=1)
         line = torch.arange(len(rows), device=rows.device)
         self._note(rows, self._at[rows, least], torch.where(wanted, values, _OUTSIDE)[line, least])
+        self._pass(rows, values[line, wanted.int().argmax(dim=1)])
+        grows = functional.pad(values[:, :-1] < values[:, 1:], (0, 1), value=True)
+        passed, place = torch.where(wanted & grows & (inside.cumsum(dim=1) == 0), values, _OUTSIDE).min(dim=1)
+        less = passed < self._passed[rows]
+        self._passed[rows[less]], self._passed_at[rows[less]] = passed[less], self._at[rows, place][less]
         crosses = inside.any(dim=1).nonzero()[:, 0]
         chosen, place = rows[crosses], first[crosses]
         before = (place - 1).clamp_min(0)
@@ -214,28 +231,35 @@ class _March:
         self.high[chosen], self.f_high[chosen] = self._at[chosen, place], values[crosses, place]
 
     def look_between(self) -> None:
-        """Find the crossings of rays that only graze the surface, between two places on their sides of it."""
-        rows = (~self.found & (self._least < 0.5 * self._spacing)).nonzero()[:, 0]
-        middle, step = self._least_at[rows].clone(), self._spacing[rows]
+        """Find the crossings of rays that only graze the surface, between two places on their sides of it.
+
+        A ray that met nothing may do so about its least distance, and a distance of the threshold is enough; any other,
+        in front of what it met.
+        """
+        least = torch.where(self.found, self._passed, self._least)
+        at = torch.where(self.found, self._passed_at, self._least_at)
+        rows = (least < 0.5 * self._spacing).nonzero()[:, 0]
+        step = self._spacing[rows]
         for _ in range(_HALVINGS):
             if len(rows) == 0:
-                return
+                break
             step = 0.5 * step
+            middle, before = at[rows], least[rows]
             sides = torch.stack([(middle - step).clamp_min(0.0), middle + step], dim=1)
-            values = self._f(self._index[rows], sides)
-            before = self._least[rows]
-            value, side = values.min(dim=1)
+            value, side = self._f(self._index[rows], sides).min(dim=1)
             t = sides.gather(1, side[:, None])[:, 0]
-            self._note(rows, t, value)
+            nearer = value < before
+            least[rows[nearer]], at[rows[nearer]] = value[nearer], t[nearer]
             inside = (value <= 0.0).nonzero()[:, 0]
             met = rows[inside]
+            self._note(met, t[inside], value[inside])
             behind = 2.0 * step[inside] * (side[inside] == 0)
             self.low[met], self.f_low[met] = middle[inside] - behind, before[inside]
             goes_on = ((value > 0.0) & (torch.minimum(value, before) < 0.5 * step)).nonzero()[:, 0]
             rows, step = rows[goes_on], step[goes_on]
-            middle = self._least_at[rows]
-        met = (~self.found & (self._least <= self._options.threshold)).nonzero()[:, 0]
-        self.found[met], self.high[met], self.f_high[met] = True, self._least_at[met], self._least[met]
+        touched = (~self.found & (least <= self._options.threshold)).nonzero()[:, 0]
+        self.found[touched], self.high[touched], self.f_high[touched] = True, at[touched], least[touched]
+        self._least, self._least_at = least, at
 
     def _refined(
         self, rows: Int[Tensor, " k"], t: Float[Tensor, " k"], step: Float[Tensor, " k"]

@@ -8,7 +8,7 @@ from ..config import ComponentConfig, Number, Option, Scheduled, Unit, Wiring
 
 
 class SphereTraceConfig(ComponentConfig):
-    """Options of `sphere_trace`; the numbers are those of IDR."""
+    """Options of `sphere_trace`; the numbers are those of IDR, which has secant_iterations = 8."""
 
     search: Literal["guided", "dense"] = Option(
         "guided",
@@ -24,7 +24,7 @@ class SphereTraceConfig(ComponentConfig):
     line_search_step: float = Option(0.5, gt=0, lt=1, description="share of a step kept where it crossed the surface")
     line_search_iterations: int = Option(3, ge=0, description="how often a step that crossed is taken back")
     samples: int = Option(100, ge=2, description="samples of a ray that did not come to an end")
-    secant_iterations: int = Option(8, ge=1, description="most steps from two samples of unlike sign to the surface")
+    secant_iterations: int = Option(16, ge=1, description="most steps from two samples of unlike sign to the surface")
     resolution: int = Option(64, ge=8, description="nodes of the guiding grid along each axis")
     refresh: Annotated[int, Unit("steps")] = Option(100, ge=1, description="steps after which that grid is made anew")
     sharpness: Annotated[Number, Scheduled(gt=0)] = Option(
