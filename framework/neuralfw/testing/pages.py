@@ -15,15 +15,21 @@ from ..cli import app
 class ComingFrom:
     """A page of docs/coming_from, whose tables hold what is there in the first column and what is here in the last.
 
+    Args:
+        page: its file.
+        heading: of the one section that counts; default: all of the page.
+
     Attributes:
-        text: of the whole page.
+        text: of what counts.
         here: the code in a row's last cell, by its first cell.
         settings: those rows that are a `--set`.
         commands: the command lines of ours, each once, in the page's order.
     """
 
-    def __init__(self, page: Path) -> None:
+    def __init__(self, page: Path, heading: str = "") -> None:
         self.text = page.read_text(encoding="utf-8")
+        if heading:
+            self.text = self.text.partition(f"## {heading}\n")[2].partition("\n## ")[0]
         lines = [line for line in self.text.splitlines() if line.startswith("| ") and not line.startswith("| there")]
         rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
         self.here = {row[0]: " ".join(re.findall(r"`([^`]*)`", row[-1])) for row in rows}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 
@@ -12,8 +11,13 @@ from typer.testing import CliRunner
 from neuralfw.cli import app
 from neuralfw.recipe.model import dump
 from neuralfw.session import check
+from neuralfw.testing.pages import ComingFrom, value_at
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "coming_from" / "lipmlp.md").read_text(encoding="utf-8")
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "coming_from" / "lipmlp.md"
+COMMANDS, RELEASE, DEMO = (
+    ComingFrom(PAGE, heading).here
+    for heading in ("Commands of the re-implementation", "Keys of faust_lip.conf", "Values of the demo")
+)
 FLAGS = [
     "--conf", "--savedir", "--expname", "--index", "--subindex", "--reset", "--modeldir", "--steps", "--mc_resolution",
 ]  # fmt: skip
@@ -22,24 +26,6 @@ QUICK = [
     "fields.sdf.width=16", "fields.sdf.layers=2", "stages.fit.steps=2", "data.source.samples=300",
     "data.target.samples=300", "export.mesher.resolution=8", "log.tensorboard=false", "fields.sdf.start=sphere",
 ]  # fmt: skip
-
-
-def rows(heading: str) -> dict[str, str]:
-    """Return what stands here for what stands there, in the table under a heading."""
-    section = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
-    lines = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")]
-    return {cells[0]: " ".join(re.findall(r"`([^`]*)`", cells[-1])) for cells in lines if cells[0] != "there"}
-
-
-COMMANDS = rows("Commands of the re-implementation")
-RELEASE, DEMO = rows("Keys of faust_lip.conf"), rows("Values of the demo")
-
-
-def at(tree: object, path: str) -> object:
-    """Return the value at a dotted path of a resolved recipe, list entries by their name."""
-    for key in path.split("."):
-        tree = next(e for e in tree if e.get("name") == key) if isinstance(tree, list) else tree[key]  # type: ignore[index]
-    return tree
 
 
 @pytest.mark.parametrize("flag", FLAGS)
@@ -62,7 +48,7 @@ def test_every_key_has_a_row(key: str) -> None:
 def test_a_setting_is_taken_and_is_that_of_the_recipe(recipe: str, here: str) -> None:
     (override,) = shlex.split(here)[1:]
     path, _, text = override.partition("=")
-    as_it_is, changed = (at(dump(check(recipe, given).recipe), path) for given in ((), [override]))
+    as_it_is, changed = (value_at(dump(check(recipe, given).recipe), path) for given in ((), [override]))
     assert str(changed) == text or float(text) == changed
     if path != "checkpoint.every":
         assert as_it_is == changed

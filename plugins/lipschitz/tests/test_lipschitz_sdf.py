@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,13 +14,11 @@ from torch import Tensor
 
 from neuralfw.errors import UserError
 from neuralfw.geometry import write_mesh
-from neuralfw.hooks import hook
 from neuralfw.nn.mlp import held
 from neuralfw.recipe.faults import RecipeError
 from neuralfw.run import Run
-from neuralfw.session import check, resume, train
-from neuralfw.testing import build_component
-from neuralfw.training.signals import Interrupted
+from neuralfw.session import check, train
+from neuralfw.testing import build_component, check_resume
 from neuralfw_lipschitz.field import LipschitzSdf
 
 BOUND = frozenset({"lipschitz/log_bound"})
@@ -164,19 +160,7 @@ def test_a_checkpoint_brings_the_bounds_back(learnt: Run) -> None:
 
 def test_a_resumed_run_goes_on_bit_for_bit(balls: Path, tmp_path: Path) -> None:
     given = [*SMALL, f"data.shapes.path={balls}", "stages.fit.steps=8"]
-    whole = train("lipmlp", given, out=tmp_path / "whole", device="cpu")
-
-    class Stop:
-        @hook
-        def neuralfw_step_end(self, trainer: object, ctx: object) -> None:
-            if trainer.clock.run == 5:  # type: ignore[attr-defined]
-                os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(Interrupted):
-        train("lipmlp", given, out=tmp_path / "broken", device="cpu", watchers=[Stop()])
-    resume(tmp_path / "broken", device="cpu")
-    ours, theirs = (Run(root).scene.state_dict() for root in (whole, tmp_path / "broken"))
-    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    check_resume("lipmlp", given, tmp_path, after=5)
 
 
 def test_corners_give_each_shape_a_direction_of_its_own(balls: Path, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +12,12 @@ import trimesh
 
 from neuralfw.components import Quantities
 from neuralfw.errors import UserError
-from neuralfw.hooks import hook
 from neuralfw.meshing import extract
 from neuralfw.photos.rendered import photograph
 from neuralfw.run import Run
 from neuralfw.scene import SceneView
-from neuralfw.session import check, resume, train
+from neuralfw.session import check, train
+from neuralfw.testing import check_resume
 from neuralfw.training.optimisers import Diverged
 from neuralfw_mesh.shape_losses import face_vectors
 from neuralfw_n4de.mesh_sdf import attached
@@ -75,10 +74,6 @@ def radius_of(run: Path) -> float:
     return float(np.linalg.norm(vertices, axis=1).mean())
 
 
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    return {n: p.detach().clone() for n, p in Run(run).scene.named_parameters()}
-
-
 def test_a_sphere_shrinks_by_mean_curvature_as_it_must(tmp_path: Path) -> None:
     """r(t)² = r0² - 4 t for V = -2 H n."""
     start = radius_of(train(recipe(tmp_path, f"{SET}, dt = 0.004", steps=1, lr=0.0), out=tmp_path / "start"))
@@ -102,19 +97,7 @@ def test_a_given_step_is_held_to_max_voxels(tmp_path: Path) -> None:
 
 
 def test_resume_is_exact(tmp_path: Path) -> None:
-    class Stop:
-        @hook
-        def neuralfw_step_end(self, trainer: Any, ctx: Any) -> None:
-            if trainer.clock.run == 2:
-                trainer.save()
-                raise KeyboardInterrupt
-
-    path = recipe(tmp_path, SET, steps=4)
-    whole = weights(train(path, out=tmp_path / "whole"))
-    with pytest.raises(KeyboardInterrupt):
-        train(path, out=tmp_path / "run", watchers=[Stop()])
-    again = weights(resume(tmp_path / "run"))
-    assert all(torch.equal(whole[n], again[n]) for n in whole)
+    check_resume(recipe(tmp_path, SET, steps=4), [], tmp_path, after=2)
 
 
 def test_a_surface_that_vanishes_is_explained(tmp_path: Path) -> None:
