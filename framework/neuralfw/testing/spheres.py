@@ -49,7 +49,7 @@ class Sphere:
         away = origin - np.array(self.center)
         middle = -directions @ away
         squared = middle**2 - away @ away + self.radius**2
-        least: Float64[np.ndarray, "h w"] = np.sqrt(np.maximum(self.radius**2 - squared, 0.0)) - self.radius
+        least = np.sqrt(np.maximum(self.radius**2 - squared, 0.0)) - self.radius
         return Sight(squared > 0.0, middle - np.sqrt(np.maximum(squared, 0.0)), least)
 
     def photograph(self, camera: Camera) -> UInt8[np.ndarray, "h w 4"]:
@@ -57,7 +57,9 @@ class Sphere:
         (origin, directions), sight = camera.rays(), self.seen_by(camera)
         normal = (origin + sight.distance[..., None] * directions - np.array(self.center)) / self.radius
         image = np.concatenate([0.5 + 0.5 * normal, np.ones_like(normal[..., :1])], axis=-1)
-        return (255.0 * np.clip(image, 0.0, 1.0) * sight.hit[..., None]).round().astype(np.uint8)
+        levels = 255.0 * np.clip(image, 0.0, 1.0) * sight.hit[..., None]
+        shown: UInt8[np.ndarray, "h w 4"] = levels.round().astype(np.uint8)
+        return shown
 
     def write(self, folder: Path, *, views: int, size: int, distance: float = 5.0) -> Path:
         """Write square photographs from evenly spread cameras around it in Blender's layout; return the folder."""
