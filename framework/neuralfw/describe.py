@@ -11,11 +11,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from .config import ComponentConfig, DataConfig, FieldConfig, Ref, Slot, Unit, Wiring, options
+from .config import ComponentConfig, DataConfig, FieldConfig, Ref, Slot, Unit, Wiring, _InputPathMark, options
 from .defaults import default_config, stand_in
 from .errors import UserError
 from .manifest import Component, Quantity
-from .recipe.model import dump
+from .recipe.model import Recipe, dump
 from .recipe.tables import marker
 from .recipe.toml_writer import inline
 from .recipe.words import expected
@@ -137,7 +137,7 @@ def origin(target: str) -> str:
 _PLACES = {
     "encoder": "[fields.sdf.encoder]",
     "renderer": "[renderers.main]",
-    "integrator": "[renderers.main.integrator]",
+    "integrator": "[renderers.advect.integrator]",
     "loss": "[[stages.losses]]",
     "callback": "[[stages.callbacks]]",
     "update": "[stages.update]",
@@ -186,6 +186,16 @@ def of_quantity(registry: Registry, quantity: Quantity) -> Facts:
     }
 
 
+def inputs_of(recipe: Recipe) -> dict[str, Path]:
+    """Return the files and folders that a recipe's data name, by their keys in the recipe."""
+    return {
+        f"data.{name}.{key}": path
+        for name, spec in recipe.data.items()
+        for key, info in options(type(spec.config)).items()
+        if marker(info, _InputPathMark) is not None and (path := getattr(spec.config, key)) is not None
+    }
+
+
 def of_recipe(name: str) -> Facts:
     """Return what a recipe says of itself: files, inputs, components and stages.
 
@@ -200,7 +210,7 @@ def of_recipe(name: str) -> Facts:
         "name": recipe.name,
         "summary": recipe.summary,
         "files": [str(file) for file in checked.source.files],
-        "inputs": {f"data.{n}.path": str(s.config.path) for n, s in recipe.data.items() if hasattr(s.config, "path")},
+        "inputs": {key: str(path) for key, path in inputs_of(recipe).items()},
         "components": {f"{table}.{n}": spec.name for table, named in specs.items() for n, spec in named.items()},
         "stages": {s.name: {"steps": s.steps, "losses": [t.name for t in s.losses]} for s in recipe.stages},
     }

@@ -174,6 +174,7 @@ def _stage(registry: Registry) -> Schema:
 def _pass(registry: Registry) -> Schema:
     """Return the schema of a pass: its own keys, and the drawing options of every data component."""
     body = _model(m.Pass, skip=("draw",))
+    body["properties"]["remove"] = {"type": "boolean", "description": "drop the pass of this name"}
     for component in (*registry.components("dataset"), *registry.components("sampler")):
         config = registry.config(component)
         assert issubclass(config, c.DataConfig)

@@ -64,14 +64,11 @@ def _idle(checked: Checked) -> Iterator[str]:
 
 def absent_data(checked: Checked) -> Iterator[str]:
     """Yield a note for each file or folder that the recipe's data name and that does not exist."""
-    from ..config import _InputPathMark, options
-    from ..recipe.tables import marker
+    from ..describe import inputs_of
 
-    for name, spec in checked.recipe.data.items():
-        for key, info in options(type(spec.config)).items():
-            path = getattr(spec.config, key)
-            if marker(info, _InputPathMark) is not None and path is not None and not path.exists():
-                yield f"data.{name}.{key}: {path} does not exist yet"
+    for key, path in inputs_of(checked.recipe).items():
+        if not path.exists():
+            yield f"{key}: {path} does not exist yet"
 
 
 def _text(checked: Checked, size: Estimate, notes: list[str]) -> Iterator[str]:
