@@ -18,6 +18,7 @@ from .fields.config import LatentsConfig
 from .geometry import Frame, Mesh, write_mesh
 from .picture import save_picture
 from .recipe.model import ExportTable, FrameTable
+from .recipe.plan import Plan
 from .rendering import Pictures
 from .rundir import RunFolder
 from .scene import Scene, SceneView
@@ -38,15 +39,19 @@ class Run:
     Attributes:
         folder: where its files lie.
         recipe: its resolved recipe.
-        plan: what the wiring says of it.
     """
 
     def __init__(self, root: str | Path, checked: Checked | None = None, *, device: str = "cpu", which: str = "latest"):
         self.folder = RunFolder.existing(Path(root))
         self._checked = checked or check(self.folder.recipe)
-        self.recipe, self.plan = self._checked.recipe, self._checked.plan
+        self.recipe = self._checked.recipe
         self._device, self._which = choose_device(device), which
         self._meshes: dict[tuple[float | None, int | None, str | None], Mesh] = {}
+
+    @property
+    def plan(self) -> Plan:
+        """What the wiring says of the recipe."""
+        return self._checked.plan
 
     @cached_property
     def frame(self) -> Frame:

@@ -28,7 +28,7 @@ from neuralfw.cli.app import BUG
         (["eval", "no_such_run"], "is not a run directory"),
         (["export", "no_such_run"], "is not a run directory"),
         (["describe", "mlp_sfd"], "closest: mlp_sdf"),
-        (["describe", "level_set"], "pip install neuralfw-n4de"),
+        (["describe", "surface_splats"], "pip install neuralfw-n4de"),
         (["schema", "mlp_sfd"], "closest: mlp_sdf"),
         (["list", "fields"], "closest: field"),
         (["list", "--fits", "no_such"], "no such recipe"),

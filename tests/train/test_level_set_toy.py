@@ -31,9 +31,9 @@ LEVEL_SET = """
 [[stages]]
 name = "evolve"
 steps = 6
-update = { type = "level_set", field = "sdf", dt = 0.25, inner_steps = 40 }
+update = { type = "toy/level_set", field = "sdf", dt = 0.25, inner_steps = 40 }
 train = { sdf = { lr = 3e-3 }, shade = { lr = 0.05 } }
-passes = { surface = { renderer = "surface" }, skin = { data = "items" }, colors = { data = "items", renderer = "shade", repeat = 2, detach = ["sdf"] } }
+passes = { surface = { renderer = "toy/surface" }, skin = { data = "items" }, colors = { data = "items", renderer = "shade", repeat = 2, detach = ["sdf"] } }
 losses = [{ type = "radius", on = "surface", radius = 0.8 }, { type = "eikonal", on = "skin", weight = 0.01 }, { type = "shade", on = "colors" }]
 """
 
