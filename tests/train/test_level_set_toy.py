@@ -45,7 +45,7 @@ def test_the_surface_flows_as_the_analytic_solution(recipe: Write, tmp_path: Pat
         @hook
         def neuralfw_step_end(self, trainer: Any, ctx: Any) -> None:
             radii.append(ctx.scene.fields["sdf"].radius.item())
-            assert ctx.scene.renderers["surface"].extractions == len(radii) + 1  # once a step, and in the check
+            assert ctx.scene.renderers["toy/surface"].extractions == len(radii) + 1  # once a step, and in the check
 
     train(recipe(FIELDS + LEVEL_SET), out=tmp_path / "run", watchers=[Watch()])
     assert radii == pytest.approx([0.8 - 0.4 * 0.75**k for k in range(1, 7)], abs=0.012)
