@@ -259,7 +259,7 @@ def main() -> None:
     """Run what is missing, or only write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="only these figures")
-    parser.add_argument("--table", action="store_true", help="run nothing, write the table of what is done")
+    parser.add_argument("--table", action="store_true", help="run nothing, write the tables of what is done")
     arguments = parser.parse_args()
     for page, figures in entries().items():
         rows = []
@@ -271,7 +271,8 @@ def main() -> None:
                 (RESULTS / figure["name"] / "result.json").write_text(json.dumps(result, indent=2))
             if result is not None:
                 rows.append(row(figure, result))
-        write_table(ROOT / page, rows)
+        if rows:
+            write_table(ROOT / page, rows)
 
 
 if __name__ == "__main__":
