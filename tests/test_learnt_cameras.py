@@ -71,7 +71,7 @@ def test_photographs_held_out_are_seen_from_where_the_scene_went(tmp_path: Path)
     field.turns.data.zero_()
     field.orbits.data.zero_()
     for set_name in ("train", "test"):
-        found = cameras_of(opened, data, set_name)
+        found = cameras_of(opened, "images", set_name)
         assert [*found] == data.members(set_name)
         for i, camera in found.items():
             np.testing.assert_allclose(camera.world_to_camera, moved[i], atol=2e-5)

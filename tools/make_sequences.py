@@ -28,7 +28,7 @@ def two_spheres(x: Tensor, t: float) -> Tensor:
 
 
 def breaking_sphere(x: Tensor, t: float) -> Tensor:
-    """Eight spheres of one volume in all, whose centres go from the origin to the corners of a cube."""
+    """Eight spheres from the origin to the corners of a cube, where they have the first one's volume together."""
     centers = 0.45 * t * x.new_tensor([*product((-1.0, 1.0), repeat=3)])
     radius = 0.6 * (1.0 - t) + 0.3 * t
     return (x[:, None] - centers).norm(dim=2).amin(dim=1) - radius

@@ -128,7 +128,5 @@ def _needs(spec: Spec) -> tuple[str, ...]:
 def _color_field(run: Run) -> str:
     name = run.scene.roles().get("color")
     if name is None or run.pictures is None:
-        raise UserError(
-            f"transfer: {run.folder.root} has no field of role color that is rendered; runs of idr and neus_hash have."
-        )
+        raise UserError(f"transfer: {run.folder.root} has no field of role color that a renderer shows.")
     return name

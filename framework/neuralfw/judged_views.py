@@ -48,7 +48,7 @@ def evaluate_photographs(run: Run, protocol: str) -> dict[str, Any]:
     data = run.data(name)
     assert isinstance(data, Images)
     mesh = run.mesh() if run.recipe.export is not None and not run.timed else None
-    cameras = cameras_of(run, data, chosen)
+    cameras = cameras_of(run, name, chosen)
     members = [*cameras]
     shown = {members[round(k * (len(members) - 1) / (SHOWN - 1))] for k in range(SHOWN)}
 

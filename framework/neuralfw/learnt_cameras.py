@@ -25,9 +25,10 @@ _KNOWN = 1e-6
 _ALIGNED = "after the similarity that brings the cameras onto the true ones (IDR, arXiv 2003.09852)"
 
 
-def learnt_cameras(run: Run) -> str | None:
-    """Return the name of the run's field of learnt cameras, or None."""
-    found = (name for name, spec in run.recipe.fields.items() if isinstance(spec.config, CameraPosesConfig))
+def learnt_cameras(run: Run, table: str | None = None) -> str | None:
+    """Return the name of the run's field of learnt cameras, or None; those of one data table where that is given."""
+    fields = ((name, spec.config) for name, spec in run.recipe.fields.items())
+    found = (n for n, c in fields if isinstance(c, CameraPosesConfig) and table in (None, c.data))
     return next(found, None)
 
 
@@ -54,14 +55,16 @@ def evaluate_cameras(run: Run) -> dict[str, Any]:
     return _facts(after, before, true, len(members))
 
 
-def cameras_of(run: Run, data: Images, set_name: str) -> dict[int, Camera]:
-    """Return the cameras of a set's photographs, by index, in the training space of the scene as it was learnt.
+def cameras_of(run: Run, table: str, set_name: str) -> dict[int, Camera]:
+    """Return the cameras of a set of a data table, by index, in the training space of the scene as it was learnt.
 
     Those that were learnt are the field's. Of other photographs they are the true ones after the similarity that brings
     the true cameras of the training photographs onto the learnt ones: nothing else holds a scene in its place whose
     cameras moved.
     """
-    name, members = learnt_cameras(run), data.members(set_name)
+    name, data = learnt_cameras(run, table), run.data(table)
+    assert isinstance(data, Images)
+    members = data.members(set_name)
     if name is None:
         return {i: data.cameras[i] for i in members}
     train = data.members("train")

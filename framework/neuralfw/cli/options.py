@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..errors import UserError
+
 Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped recipe.")]
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run.")]
 Overrides = Annotated[
@@ -19,3 +21,18 @@ Device = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Shape = Annotated[str | None, typer.Option("--shape", metavar="NAME", help="One shape, where the run learnt several.")]
+
+
+def times_of(text: str) -> list[float]:
+    """Return the times of "0,0.5,1"; none of an empty text.
+
+    Raises:
+        UserError: something else, or a time outside of [0, 1].
+    """
+    try:
+        times = [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise UserError(f"--times {text}: expected numbers in [0, 1] with commas between, such as 0,0.5,1") from None
+    if not all(0.0 <= t <= 1.0 for t in times):
+        raise UserError(f"--times {text}: a time lies in [0, 1]")
+    return times

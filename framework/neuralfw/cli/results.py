@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import UserError
 from . import options as o
 from .app import app
 from .tables import wrapped, write, write_json
@@ -93,7 +92,7 @@ def export(
         for path in opened.export_field(what, output):
             typer.echo(str(path))
         return
-    for path in opened.export(resolution=resolution, times=_times(times), shape=shape, output=output):
+    for path in opened.export(resolution=resolution, times=o.times_of(times), shape=shape, output=output):
         typer.echo(str(path))
 
 
@@ -119,13 +118,3 @@ def transfer(
     folder = output or shape.folder.root / "transfer" / look.folder.root.resolve().name
     write(shape, look, folder, frames)
     typer.echo(str(folder))
-
-
-def _times(text: str) -> list[float]:
-    try:
-        times = [float(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise UserError(f"--times {text}: expected numbers in [0, 1] with commas between, such as 0,0.5,1") from None
-    if not all(0.0 <= t <= 1.0 for t in times):
-        raise UserError(f"--times {text}: a time lies in [0, 1]")
-    return times

@@ -7,7 +7,7 @@ from neuralfw.geometry.mesh import Mesh, sample_surface
 from neuralfw.geometry.mesh_readers import read_mesh
 from neuralfw.geometry.normals import Orientation, estimate_normals, orient_normals, with_normals
 from neuralfw.geometry.point_cloud import PointCloud, clean, find_outliers
-from neuralfw.geometry.readers import POINT_CLOUD_ENDINGS, read_point_cloud
+from neuralfw.geometry.readers import POINT_CLOUD_ENDINGS, read_point_cloud, read_shape
 from neuralfw.geometry.sdf_samples import SdfSamples, read_sdf_samples, sample_sdf, write_sdf_samples
 from neuralfw.geometry.writers import write_mesh, write_points
 
@@ -30,6 +30,7 @@ __all__ = [
     "read_mesh",
     "read_point_cloud",
     "read_sdf_samples",
+    "read_shape",
     "sample_sdf",
     "sample_surface",
     "signed_distance",

@@ -141,6 +141,13 @@ class Camera:
         return replace(self, world_to_camera=pose)
 
 
+def evenly_spread(count: int, turned: float = 0.0) -> Float64[np.ndarray, "{count} 3"]:
+    """Return unit directions that cover the sphere evenly (Fibonacci's lattice); `turned` steps, other ones."""
+    z = 1.0 - (2.0 * np.arange(count) + 1.0) / count
+    angle, ring = np.pi * (1.0 + 5.0**0.5) * (np.arange(count) + turned), np.sqrt(1.0 - z * z)
+    return np.stack([ring * np.cos(angle), ring * np.sin(angle), z], axis=1)
+
+
 def nearest_to_axes(cameras: Sequence[Camera]) -> Float64[np.ndarray, "3"]:
     """The point with the smallest sum of squared distances to all optical axes; what the cameras look at.
 

@@ -33,6 +33,16 @@ def read_point_cloud(path: str | Path, *, samples: int = 100_000, seed: int = 0)
     Raises:
         UserError: the file is absent, of an unknown kind, empty, truncated or malformed.
     """
+    found = read_shape(path)
+    return found if isinstance(found, PointCloud) else _sampled(found, samples, seed)
+
+
+def read_shape(path: str | Path) -> Mesh | PointCloud:
+    """Read what a file of those of `read_point_cloud` holds: a mesh, validated, where there are faces; else a cloud.
+
+    Raises:
+        UserError: as `read_point_cloud`.
+    """
     path = existing_file(path)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -44,8 +54,8 @@ def read_point_cloud(path: str | Path, *, samples: int = 100_000, seed: int = 0)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
     if isinstance(found, Mesh) and len(found.faces):
-        found = _sampled(validate(found, path), samples, seed)
-    elif isinstance(found, Mesh):
+        return validate(found, path)
+    if isinstance(found, Mesh):
         found = PointCloud(found.vertices, colors=found.colors)
     if len(found) == 0:
         raise UserError(f"{path} holds no points.")

@@ -17,7 +17,7 @@ from PIL import Image
 
 from neuralfw.errors import UserError
 from neuralfw.geometry import Mesh, read_mesh
-from neuralfw.geometry.camera import Camera
+from neuralfw.geometry.camera import Camera, evenly_spread
 from neuralfw.geometry.files import new_folder, write_file
 from neuralfw.geometry.mesh_readers import MESH_READERS
 from neuralfw.raster import rasterize
@@ -89,15 +89,11 @@ def around(
 ) -> list[Camera]:
     """Return cameras spread evenly around a sphere, which each of them sees whole; `turned` takes others."""
     focal = FILL * 0.5 * size * math.sqrt(DISTANCE**2 - 1.0)
-    z = 1.0 - (2.0 * np.arange(count) + 1.0) / count
-    angle = math.pi * (1.0 + math.sqrt(5.0)) * (np.arange(count) + turned)
-    flat = np.sqrt(1.0 - z * z)
-    places = np.stack([flat * np.cos(angle), flat * np.sin(angle), z], axis=1)
     return [
         Camera.look_at(
             center + DISTANCE * radius * place, center, [0.0, 0.0, 1.0], focal=focal, width=size, height=size
         )
-        for place in places
+        for place in evenly_spread(count, turned)
     ]
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..components import Quantities, SdfField
-from ..geometry.camera import Camera
+from ..geometry.camera import Camera, evenly_spread
 
 
 class Sight(NamedTuple):
@@ -117,10 +117,3 @@ def pixel_batch(camera: Camera, places: Sequence[tuple[float, float]], **more: T
         "pixels": torch.tensor(places, dtype=torch.float64),
         **more,
     }
-
-
-def evenly_spread(count: int) -> Float64[np.ndarray, "{count} 3"]:
-    """Return directions that cover the sphere evenly (Fibonacci's lattice)."""
-    z = 1.0 - (2.0 * np.arange(count) + 1.0) / count
-    angle, ring = np.pi * (1.0 + 5.0**0.5) * np.arange(count), np.sqrt(1.0 - z * z)
-    return np.stack([ring * np.cos(angle), ring * np.sin(angle), z], axis=1)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neuralfw.errors import UserError
+from neuralfw.cli.options import times_of
 from neuralfw.hooks import hook
 
 
@@ -33,15 +33,5 @@ def deform(
     """Carry the source mesh of a pair along the velocity, write it at some times, and measure it."""
     from .deform import deform
 
-    for line in deform(run, _numbers(times), mesh, between or ()):
+    for line in deform(run, times_of(times), mesh, between or ()):
         typer.echo(line)
-
-
-def _numbers(text: str) -> list[float]:
-    try:
-        times = [float(part) for part in text.split(",")]
-    except ValueError:
-        times = [-1.0]
-    if not all(0.0 <= t <= 1.0 for t in times):
-        raise UserError(f'--times {text}: expected numbers from 0 to 1 with commas between, such as "0.5,1"')
-    return times

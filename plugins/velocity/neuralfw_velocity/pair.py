@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import Tensor
 from neuralfw.components import Build, Data, Draw, Quantities
 from neuralfw.data.batches import Epochs
 from neuralfw.errors import UserError
-from neuralfw.geometry import Frame, Mesh, PointCloud, read_mesh, read_point_cloud, sample_surface, with_normals
+from neuralfw.geometry import Frame, Mesh, PointCloud, read_shape, sample_surface, with_normals
 from neuralfw.metrics.registration import apply
 
 from .config import TARGET_NORMAL, NearSurfaceConfig, ShapePairConfig
@@ -36,7 +35,7 @@ class ShapePair(Data):
 
     def __init__(self, config: ShapePairConfig, build: Build) -> None:
         super().__init__(config, build)
-        self.source, self.target = read_shape(config.source), read_shape(config.target)
+        self.source, self.target = (with_directions(read_shape(path)) for path in (config.source, config.target))
         self.alignment, chosen = np.eye(4), None
         if config.matches != "none":
             chosen = find_matches(config, len(corners(self.source)), len(corners(self.target)))
@@ -51,9 +50,8 @@ class ShapePair(Data):
         self.bounds = torch.stack([torch.cat(self.surfaces).amin(dim=0), torch.cat(self.surfaces).amax(dim=0)])
         self._matches: Quantities = {}
         if chosen is not None:
-            kept = torch.randperm(len(chosen.source), generator=build.generator).sort().values
-            if config.share < 1.0:
-                kept = torch.randperm(len(kept), generator=build.generator)[: max(1, round(config.share * len(kept)))]
+            count = max(1, round(config.share * len(chosen.source)))
+            kept = torch.randperm(len(chosen.source), generator=build.generator)[:count]
             self._matches = self._matched(chosen.source[kept.numpy()], chosen.target[kept.numpy()])
         counts = {"matches": len(self._matches.get("points", ())), "source": len(self.surfaces[0])}
         counts["surfaces"] = min(len(points) for points in self.surfaces)
@@ -130,19 +128,9 @@ class NearSurface(Data):
         return {"points": points, "time": torch.rand(count, generator=generator)}
 
 
-def read_shape(path: Path) -> Mesh | PointCloud:
-    """Read a mesh, or a cloud, whose normals are estimated where it has none.
-
-    Raises:
-        UserError: the file is absent, empty or damaged.
-    """
-    try:
-        return read_mesh(path)
-    except UserError as error:
-        if "no faces" not in str(error) and "is no mesh file" not in str(error):
-            raise
-    cloud = read_point_cloud(path)
-    return cloud if cloud.normals is not None else with_normals(cloud)
+def with_directions(shape: Mesh | PointCloud) -> Mesh | PointCloud:
+    """Return a shape whose points have normals, estimated where a cloud has none."""
+    return shape if isinstance(shape, Mesh) or shape.normals is not None else with_normals(shape)
 
 
 def moved(shape: Mesh | PointCloud, similarity: Float64[np.ndarray, "4 4"]) -> Mesh | PointCloud:
