@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .config import Ref, Slot, Spec, options
+from .config import FieldConfig, Ref, Slot, Spec, options
 from .defaults import stand_in
 from .errors import UserError
 from .manifest import Component
@@ -110,24 +110,52 @@ def fits(checked: Checked, path: str, overrides: Sequence[str] = ()) -> Iterator
 
 
 def _tried(checked: Checked, path: str, overrides: Sequence[str], place: Place, component: Component) -> Fit:
-    fit = Fit(place, component.full_name)
-    given: list[str] = []
+    tried = attempt(checked, path, overrides, [(place, component)])
+    return Fit(place, component.full_name, tried.reason, tried.needs, tried.notes)
+
+
+@dataclass
+class Attempt:
+    """A recipe with components exchanged, read, resolved and wired.
+
+    Attributes:
+        overrides: the exchanges, and a value for each option that has to be given with them.
+        reason: why it does not fit; empty if it does.
+        needs: options that must be given.
+        notes: what is dropped and what is unwise.
+    """
+
+    overrides: list[str]
+    reason: str = ""
+    needs: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def attempt(
+    checked: Checked, path: str, overrides: Sequence[str], swaps: Sequence[tuple[Place, Component]]
+) -> Attempt:
+    """Try components in places of a recipe, all at once."""
+    changes = [f"{place.path}={component.full_name}" for place, component in swaps]
+    tried = Attempt(changes)
     for _ in range(2):
-        source = load(path, [*overrides, fit.change, *given], find=find_recipe, names=shipped_recipes())
+        source = load(path, [*overrides, *tried.overrides], find=find_recipe, names=shipped_recipes())
+        given: list[str] = []
         try:
             recipe, notes = resolve(source, checked.registry)
-            fit.notes = [*notes, *wire(recipe, source, checked.registry).warnings]
+            tried.notes = [*notes, *wire(recipe, source, checked.registry).warnings]
         except RecipeError as error:
-            fit.needs = fit.needs or [match[1] for fault in error.faults if (match := _LACKS.search(fault.message))]
-            given = [*_examples(checked, place, component, fit.needs)]
-            fit.reason = error.faults[0].message
+            lacking = [match[1] for fault in error.faults if (match := _LACKS.search(fault.message))]
+            tried.needs = tried.needs or lacking
+            given = [text for swap in swaps for text in _examples(checked, *swap, lacking)]
+            tried.reason = error.faults[0].message
         except UserError as error:
-            fit.reason = str(error)
+            tried.reason = str(error)
         else:
-            fit.reason = ""
-        if not fit.reason or not given:
+            tried.reason = ""
+        if not given:
             break
-    return fit
+        tried.overrides = [*changes, *given]
+    return tried
 
 
 _LACKS = re.compile(r'lacks the key "([^"]+)"')
@@ -135,10 +163,17 @@ _LACKS = re.compile(r'lacks the key "([^"]+)"')
 
 def _examples(checked: Checked, place: Place, component: Component, keys: Iterable[str]) -> Iterator[str]:
     """Yield overrides that give a value to options without default, so that the rest can be judged."""
-    base = place.path.removesuffix(".type")
+    base, recipe = place.path.removesuffix(".type"), checked.recipe
     known = options(checked.registry.config(component))
     for key in keys:
         if key in known:
             ref = marker(known[key], Ref)
-            names = [*(checked.recipe.data if ref and ref.table == "data" else checked.recipe.fields)]
-            yield f"{base}.{key}={inline(names[0] if ref else stand_in(known[key]))}"
+            yield f"{base}.{key}={inline(_named(recipe, ref) if ref else stand_in(known[key]))}"
+
+
+def _named(recipe: Recipe, ref: Ref) -> str:
+    """Return the first name of a recipe that an option may refer to."""
+    if ref.table == "data":
+        return next(iter(recipe.data))
+    of_role = (n for n, s in recipe.fields.items() if isinstance(s.config, FieldConfig) and s.config.role == ref.role)
+    return next(of_role, next(iter(recipe.fields)))

@@ -16,5 +16,5 @@ def find_recipe(name: str) -> Path | None:
 def shipped_recipes() -> list[str]:
     """Return the names of the shipped recipes."""
     folder = recipes_folder()
-    files = [*folder.glob("*.toml"), *folder.glob("*/*.toml")]
+    files = [*folder.glob("*.toml"), *folder.glob("mixes/*.toml")]
     return sorted(str(f.relative_to(folder)).removesuffix(".toml") for f in files if f.name != "plugins.toml")

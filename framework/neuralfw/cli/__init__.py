@@ -1,10 +1,11 @@
 """The command line: `main` is the console script `neuralfw`, `app` the application that the verbs' modules add to."""
 
-from . import checking, data, describing, examining, listing, plugin, results, training
+from . import bench, checking, data, describing, examining, listing, plugin, results, training
 from .app import app, main
 
 __all__ = [
     "app",
+    "bench",
     "checking",
     "data",
     "describing",

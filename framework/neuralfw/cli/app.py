@@ -24,6 +24,7 @@ ORDER = (
     "export",
     "transfer",
     "data",
+    "bench",
     "doctor",
     "plugin",
 )

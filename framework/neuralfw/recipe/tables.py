@@ -36,6 +36,12 @@ def marker(info: FieldInfo, kind: type[Any]) -> Any:
     return None
 
 
+def _takes(info: FieldInfo, value: Any) -> bool:
+    """Say whether an option takes a value, where it is one of a few names."""
+    named = choices(info)
+    return not named or not isinstance(value, str) or value in named
+
+
 class Tables:
     """Resolves tables of one recipe, collecting faults and notes.
 
@@ -288,14 +294,18 @@ class Tables:
             return None
         inherited = self.source.swapped.get(self.written(path), frozenset())
         known = [*options(config), *envelope]
-        if lost := [key for key in table if key in inherited and key not in known]:
-            text = f"is now {component.full_name}, which has no {', '.join(lost)}: dropped"
+        own = options(config)
+        refused = {k: v for k, v in table.items() if k in inherited and k in own and not _takes(own[k], v)}
+        lost = [key for key in table if key in inherited and (key not in known or key in refused)]
+        if lost:
+            said = ", ".join(f'{key} "{refused[key]}"' if key in refused else key for key in lost)
+            text = f"is now {component.full_name}, which has no {said}: dropped"
             self.notes.append(f"{self.called(path)} {text}")
         kept = {key: value for key, value in table.items() if key not in lost}
         table.clear()
         table.update(self.spelt(kept, known, path, component.full_name, merging=("type", "remove")))
-        own = {key: table.pop(key) for key in options(config) if key in table and key not in envelope}
-        validated = self.validated(config, own, path, component.full_name)
+        given = {key: table.pop(key) for key in own if key in table and key not in envelope}
+        validated = self.validated(config, given, path, component.full_name)
         return None if validated is None else Spec(component.kind, component.full_name, validated, self.called(path))
 
     def _find(self, kinds: str, name: str, path: Place) -> Component | None:
