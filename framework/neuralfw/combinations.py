@@ -1,4 +1,4 @@
-"""Every combination of SDF field, encoder, renderer and update around a recipe, and whether it may be. Imports no torch.
+"""Every combination of SDF field, encoder, renderer and update around a recipe. Imports no torch.
 
 A recipe brings data and losses; the components that the mixing is about are exchanged in it for any other installed
 ones. What the wiring refuses is refused with its reason, everything else must train (`neuralfw.trial`).
@@ -14,7 +14,9 @@ from pathlib import Path
 from .config import FieldConfig, Slot, options
 from .fits import Place, attempt, places
 from .manifest import Component
+from .recipe.model import dump
 from .recipe.tables import marker
+from .recipe.toml_writer import inline
 from .registry import Registry, recipes_folder
 from .session import Checked, check
 
@@ -63,7 +65,7 @@ def combinations(recipe: str) -> Iterator[Combination]:
             for place in stands[axis]
             if part is not None and (part.full_name != place.name or axis == "encoder")
         ]
-        tried = attempt(checked, recipe, (), swaps)
+        tried = attempt(checked, recipe, (), swaps, [*_wrapped(checked, swaps)])
         names = tuple("" if part is None else part.full_name for part in parts)
         yield Combination(recipe, names, tuple(tried.overrides), tried.reason)
 
@@ -107,3 +109,13 @@ def _places(checked: Checked, axis: str) -> list[Place]:
     if axis == "sdf":
         return sdf
     return [Place(f"{p.path.removesuffix('.type')}.encoder.type", "encoder", "") for p in sdf]
+
+
+def _wrapped(checked: Checked, swaps: Sequence[tuple[Place, Component]]) -> Iterator[str]:
+    """Yield what puts the field that stood in a place into the one that takes its place, where that holds another."""
+    for place, component in swaps:
+        for key, info in options(checked.registry.config(component)).items():
+            slot = marker(info, Slot)
+            if slot is not None and slot.kinds == "field":
+                name = place.path.split(".")[1]
+                yield f"fields.{name}.{key}={inline(dump(checked.recipe.fields[name]))}"

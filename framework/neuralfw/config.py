@@ -155,7 +155,7 @@ class FieldConfig(ComponentConfig):
     role: ClassVar[str]
 
     def capabilities(self) -> frozenset[str]:
-        """Return the facts true of the field: time latent features signed metric second_order lipschitz."""
+        """Return the facts true of the field: time latent features signed metric second_order lipschitz box."""
         return frozenset()
 
     def optimisers(self) -> Mapping[str, Adam | SparseAdam]:

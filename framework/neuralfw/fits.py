@@ -132,10 +132,14 @@ class Attempt:
 
 
 def attempt(
-    checked: Checked, path: str, overrides: Sequence[str], swaps: Sequence[tuple[Place, Component]]
+    checked: Checked,
+    path: str,
+    overrides: Sequence[str],
+    swaps: Sequence[tuple[Place, Component]],
+    more: Sequence[str] = (),
 ) -> Attempt:
-    """Try components in places of a recipe, all at once."""
-    changes = [f"{place.path}={component.full_name}" for place, component in swaps]
+    """Try components in places of a recipe, all at once, and `more` overrides with them."""
+    changes = [*(f"{place.path}={component.full_name}" for place, component in swaps), *more]
     tried = Attempt(changes)
     for _ in range(2):
         source = load(path, [*overrides, *tried.overrides], find=find_recipe, names=shipped_recipes())

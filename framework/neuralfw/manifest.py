@@ -35,6 +35,7 @@ class Component:
     """One component as its manifest describes it.
 
     `cls` and `config` are import paths, "module:name"; `role` is a field's; the wiring is that of the default options.
+    `example` are options with which `plugin check` builds it, where the defaults alone do not.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class Component:
     provides: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
+    example: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def full_name(self) -> str:
@@ -85,7 +87,7 @@ class Manifest:
 
 
 _COMPONENT_KEYS = {"kind", "name", "class", "config", "summary", "role"}
-_COMPONENT_KEYS |= {"needs", "observes", "provides", "capabilities", "extras"}
+_COMPONENT_KEYS |= {"needs", "observes", "provides", "capabilities", "extras", "example"}
 
 
 def read_manifest(path: Path, plugin: str, version: str = "") -> Manifest:
@@ -140,6 +142,7 @@ def _component(raw: dict[str, Any], owner: str, plugin: str, path: Path) -> Comp
         config=raw["config"],
         summary=raw["summary"],
         role=raw.get("role", ""),
+        example=dict(raw.get("example", {})),
         **lists,
     )
 

@@ -27,7 +27,8 @@ def find_manifest(folder: Path) -> Path:
     Raises:
         UserError: there is none, or there are several.
     """
-    found = [p for p in (folder / "neuralfw.toml", *sorted(folder.glob("*/neuralfw.toml"))) if p.is_file()]
+    beneath = (path for pattern in ("*/neuralfw.toml", "src/*/neuralfw.toml") for path in sorted(folder.glob(pattern)))
+    found = [p for p in (folder / "neuralfw.toml", *beneath) if p.is_file()]
     if not found:
         raise UserError(f"{folder} holds no neuralfw.toml: name the folder of the plugin's package")
     if len(found) > 1 and found[0].parent != folder:

@@ -92,7 +92,7 @@ class _StageWirer:
             self.passes[name] = self._pass(name)
         for index, term in enumerate(self.stage.losses):
             self._term(term, (*self.path, "losses", index))
-        used = self._serve_update()
+        used = self._serve(self.stage.update, (*self.path, "update"))
         for index, event in enumerate(self.stage.callbacks):
             self._serve(event.callback, (*self.path, "callbacks", index))
         for active in reversed(self.passes.values()):
@@ -212,18 +212,12 @@ class _StageWirer:
                 self.supply.fault((*path, "on"), text, hint=self._other_data(active, quantity))
         self.supply.check_capabilities(wiring, who, active.roles, (*path, "type"))
 
-    def _serve_update(self) -> set[str]:
-        """Ask passes for what the update needs; return the passes that give something of it."""
-        spec, path = self.stage.update, (*self.path, "update")
-        serving = self._serve(spec, path)
+    def _serve(self, spec: Spec, path: Place) -> set[str]:
+        """Ask passes for what an update or a callback needs; return the passes that give something of it."""
         named = [getattr(spec.config, key) for key, info in options(type(spec.config)).items() if marker(info, Ref)]
         acted_on = {self.supply.role_of(name): name for name in named if name in self.supply.fields}
         roles = self.supply.roles(acted_on)
-        self.supply.check_capabilities(spec.config.wiring(), f'update "{spec.short}"', roles, path)
-        return serving
-
-    def _serve(self, spec: Spec, path: Place) -> set[str]:
-        """Ask passes for what an update or a callback needs; return the passes that give something of it."""
+        self.supply.check_capabilities(spec.config.wiring(), f'{spec.kind} "{spec.short}"', roles, path)
         serving = set[str]()
         for need in spec.config.wiring().needs:
             quantity = need.removesuffix("?")

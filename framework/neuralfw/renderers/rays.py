@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -60,7 +61,7 @@ def rays_of(scene: SceneView, batch: Quantities) -> Rays:
         intrinsics = intrinsics[:, None]
     offset = (pixels - intrinsics[..., 2:]) / intrinsics[..., :2]
     local = torch.cat([offset, torch.ones_like(offset[..., :1])], dim=-1)
-    local = local.reshape(len(pose), -1, 3)
+    local = local.reshape(len(pose), math.prod(local.shape[1:-1]), 3)
     length = local.norm(dim=-1, keepdim=True)
     rotation = pose[:, :3, :3]
     directions = (local / length) @ rotation

@@ -30,7 +30,7 @@ def build_component(kind: str, name: str, options: Mapping[str, Any] | None = No
     """
     tables = Tables(Source.of({kind: {"type": name, **(options or {})}}, f"{kind} {name}"), discover())
     spec = tables.component(kind, tables.source.tree[kind], (kind,))
-    scene = _scene(tables, seed)
+    scene = scene_of(tables, seed)
     assert spec is not None, "a component that could not be resolved left no fault"
     return scene.make(spec)
 
@@ -47,13 +47,17 @@ def build_scene(recipe: str) -> Scene:
     tables = Tables(Source.of(tomllib.loads(recipe), "the scene"), discover())
     for table, kind in (("fields", "field"), ("renderers", "renderer")):
         tables.components(tables.source.tree.get(table, {}), kind, table)
-    return _scene(tables, seed=0).build(with_data=False)
+    return scene_of(tables, seed=0).build(with_data=False)
 
 
-def _scene(tables: Tables, seed: int) -> Scene:
-    """Return the scene, not built yet, of tables that were resolved."""
+def scene_of(tables: Tables, seed: int) -> Scene:
+    """Return the scene, not built yet, of tables that were resolved.
+
+    Raises:
+        RecipeError: with every fault of these tables.
+    """
     if tables.faults:
         raise RecipeError(tables.faults)
-    found = {table: tables.specs[table] for table in ("fields", "renderers")}
-    recipe = Recipe(name=tables.source.origin(()).label, seed=seed, data={}, stages=(), **found)
+    found = {table: tables.specs[table] for table in ("data", "fields", "renderers")}
+    recipe = Recipe(name=tables.source.origin(()).label, seed=seed, stages=(), **found)
     return Scene(recipe, tables.registry, torch.device("cpu"))

@@ -53,7 +53,7 @@ def _apart(outputs: Quantities, batch: Quantities, difference: float) -> Float[T
     share = valid.to(rgb.dtype)
     count = 3.0 * share.sum().clamp_min(1.0)
     pairs = zip(rgb, photographs, share / count, strict=True)
-    similar = torch.stack([similarity(a, b, s, difference) for a, b, s in pairs]).sum()
+    similar = sum((similarity(a, b, s, difference) for a, b, s in pairs), start=rgb.new_zeros(()))
     return valid.any().to(rgb.dtype) - similar
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from neuralfw.config import ComponentConfig, DataConfig, FieldConfig, Length, Option, Ref, Slot, Spec, Unit, Wiring
 
@@ -56,7 +56,7 @@ class BoxedSdfConfig(FieldConfig):
     def capabilities(self) -> frozenset[str]:
         assert isinstance(self.of.config, FieldConfig)
         facts = self.of.config.capabilities()
-        return facts - {"signed"} if self.unsigned else facts
+        return (facts - {"signed"} if self.unsigned else facts) | {"box"}
 
 
 class PartsConfig(BoxedSdfConfig):
@@ -74,6 +74,9 @@ class FitBoxConfig(ComponentConfig):
     quantile: float = Option(0.0, ge=0, lt=0.5, description="share of the centres left out at each end of an axis")
     min_opacity: float = Option(0.0, ge=0, lt=1, description="Gaussians of a lower opacity do not count")
     margin: float = Option(0.0, ge=0, description="added on each side, as a share of the longest edge")
+
+    def wiring(self) -> Wiring:
+        return Wiring(requires=("sdf:box",))
 
 
 class NearGaussiansConfig(DataConfig):
@@ -114,6 +117,13 @@ class SeenGaussiansConfig(NearGaussiansConfig):
         3, ge=1, description="how many depths must be behind what is outside; one pixel off the mask does"
     )
     empty: float = Option(0.1, gt=0, le=1, description="past pixels whose mask is below this, all is outside")
+
+    @model_validator(mode="after")
+    def _depth_is_rendered(self) -> SeenGaussiansConfig:
+        wiring = self.renderer.config.wiring()
+        if not {"depth", "alpha"} <= {*wiring.provides} or "gaussians/means" not in wiring.needs:
+            raise ValueError(f"renderer must render depth and alpha of Gaussians, which {self.renderer.short} does not")
+        return self
 
     def sets(self) -> Mapping[str, tuple[str, ...]]:
         given, (side,) = super().sets(), ("gs_pull/side",)

@@ -35,7 +35,8 @@ class Pyramid(Loss):
                 if min(image.shape[2:]) < 3:
                     break
                 image = halved(image)
-            total = total + (image.square().mean(dim=(0, 2, 3)) @ weight) / max(1, level)
+            pixels = max(1, image[:, 0].numel())
+            total = total + (image.square().sum(dim=(0, 2, 3)) @ weight) / (pixels * max(1, level))
         return total
 
 

@@ -50,6 +50,8 @@ class Carve(Loss):
 
     def __call__(self, outputs: Quantities, batch: Quantities) -> Float[Tensor, ""]:
         vertices, faces = outputs["vertices"], outputs["faces"]
+        if not len(faces) or not len(batch["mask"]):
+            return 0.0 * vertices.sum()
         vectors = face_vectors(vertices.detach(), faces)
         empty = emptiness(vertices.detach(), batch)
         at_faces, areas = empty[faces].mean(dim=1), vectors.norm(dim=1)
