@@ -50,24 +50,45 @@ def shipped_bases() -> list[str]:
     return [str(file) for file in sorted((recipes_folder() / "matrix").glob("*.toml"))]
 
 
+class Mixing:
+    """A recipe in which components are exchanged.
+
+    Attributes:
+        products: what may stand on each of `AXES`, every combination; None where the recipe has no such place.
+    """
+
+    def __init__(self, recipe: str) -> None:
+        """Read a recipe.
+
+        Raises:
+            RecipeError: it has faults itself.
+        """
+        self.recipe = recipe
+        self._checked = check(recipe)
+        self._stands = {axis: _places(self._checked, axis) for axis in AXES}
+        self.products = [*_products(self._checked, self._stands)]
+
+    def wired(self, parts: tuple[Component | None, ...]) -> Combination:
+        """Return a combination, wired anew."""
+        swaps = [
+            (place, part)
+            for axis, part in zip(AXES, parts, strict=True)
+            for place in self._stands[axis]
+            if part is not None and (part.full_name != place.name or axis == "encoder")
+        ]
+        tried = attempt(self._checked, self.recipe, (), swaps, [*_wrapped(self._checked, swaps)])
+        names = tuple("" if part is None else part.full_name for part in parts)
+        return Combination(self.recipe, names, tuple(tried.overrides), tried.reason)
+
+
 def combinations(recipe: str) -> Iterator[Combination]:
-    """Yield every combination around a recipe, each wired anew.
+    """Yield every combination around a recipe.
 
     Raises:
         RecipeError: the recipe itself has faults.
     """
-    checked = check(recipe)
-    stands = {axis: _places(checked, axis) for axis in AXES}
-    for parts in _products(checked, stands):
-        swaps = [
-            (place, part)
-            for axis, part in zip(AXES, parts, strict=True)
-            for place in stands[axis]
-            if part is not None and (part.full_name != place.name or axis == "encoder")
-        ]
-        tried = attempt(checked, recipe, (), swaps, [*_wrapped(checked, swaps)])
-        names = tuple("" if part is None else part.full_name for part in parts)
-        yield Combination(recipe, names, tuple(tried.overrides), tried.reason)
+    mixing = Mixing(recipe)
+    yield from map(mixing.wired, mixing.products)
 
 
 def _products(checked: Checked, stands: dict[str, list[Place]]) -> Iterator[tuple[Component | None, ...]]:

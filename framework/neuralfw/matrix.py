@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .combinations import AXES, Combination, combinations
+from .combinations import AXES, Combination, Mixing, combinations
 
 WORKS, REFUSED, FAILS = "works", "refused", "fails"
 
@@ -47,18 +47,16 @@ def run_matrix(
     Args:
         recipes: files of small recipes.
         out: JSON lines, one a row; those that it holds already are not tried again.
-        sample: how many of those that the wiring accepts to try; None for all.
+        sample: how many of those that the wiring accepts to try; it wires no more than that takes. None for all.
         seed: of the sample.
         tell: called before each trial with how many are done, of how many, and which comes.
     """
     from .trial import trial
 
     known = {(row.recipe, row.parts): row for row in read_rows(out)}
-    found = [c for recipe in recipes for c in combinations(recipe)]
+    found = [c for recipe in recipes for c in combinations(recipe)] if sample is None else _some(recipes, sample, seed)
     rows = [Row(_name(c), c.parts, REFUSED, c.reason) for c in found if c.reason]
     accepted = [c for c in found if not c.reason]
-    if sample is not None and sample < len(accepted):
-        accepted = random.Random(seed).sample(accepted, sample)
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("a", encoding="utf-8") as file:
         for index, combination in enumerate(accepted):
@@ -73,6 +71,18 @@ def run_matrix(
                 file.flush()
             rows.append(row)
     return rows
+
+
+def _some(recipes: Sequence[str], count: int, seed: int) -> list[Combination]:
+    """Return combinations in an order drawn by the seed, as far as it takes for `count` that the wiring accepts."""
+    drawn = [(mixing, parts) for mixing in map(Mixing, recipes) for parts in mixing.products]
+    random.Random(seed).shuffle(drawn)
+    found: list[Combination] = []
+    for mixing, parts in drawn:
+        found.append(mixing.wired(parts))
+        if sum(not c.reason for c in found) == count:
+            break
+    return found
 
 
 def read_rows(path: Path) -> list[Row]:

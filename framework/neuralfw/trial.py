@@ -47,7 +47,7 @@ def trial(recipe: str | Path, overrides: Sequence[str], out: Path) -> Verdict:
         overrides: "key=value" texts, that make it short among others.
         out: the run directory.
     """
-    judge, began = _Judge(), time.perf_counter()
+    judge, began = Judge(), time.perf_counter()
     try:
         train(recipe, overrides, out=out, device="cpu", watchers=[judge])
         reason = "; ".join([*judge.faults(), *_missing(out)])
@@ -67,7 +67,7 @@ def _missing(out: Path) -> list[str]:
 
 
 @dataclass
-class _Judge:
+class Judge:
     """Watches a run: the terms of each stage, at the weights of its first steps, and where parameters began."""
 
     totals: list[list[float]] = field(default_factory=list)

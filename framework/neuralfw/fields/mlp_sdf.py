@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -12,26 +11,7 @@ from torch import Tensor
 from ..components import Build, Encoder, Quantities, SdfField
 from ..nn.mlp import Linear, Mlp
 from .config import MlpSdfConfig
-
-
-@dataclass(frozen=True)
-class _Sphere:
-    """sign · (√(|x|² + ε²) - radius), ε a fifth of the radius: a sphere without the kink in its centre.
-
-    A network of sines starts without a side; on top of a sphere it keeps the outside positive far from the data.
-    """
-
-    radius: float
-    sign: float
-
-    def _length(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
-        return (x.square().sum(dim=1) + (0.2 * self.radius) ** 2).sqrt()
-
-    def value(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
-        return self.sign * (self._length(x) - self.radius)
-
-    def gradient(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        return self.sign * x / self._length(x)[:, None]
+from .round_start import RoundStart
 
 
 class MlpSdf(SdfField):
@@ -59,11 +39,11 @@ class MlpSdf(SdfField):
             generator=build.generator,
             linear=linear,
         )
-        self._base: _Sphere | None = None
+        self._base: RoundStart | None = None
         if config.start == "sphere" and config.activation in ("softplus", "relu"):
             self.mlp.geometric_init(config.radius, inside_out=config.inside_out, coordinates=self.encoder.coordinates)
         elif config.start == "sphere":
-            self._base = _Sphere(config.radius, -1.0 if config.inside_out else 1.0)
+            self._base = RoundStart(config.radius, -1.0 if config.inside_out else 1.0)
 
     def forward(
         self,

@@ -191,7 +191,7 @@ def _made(
     drawn = torch.rand(shape, generator=random, dtype=torch.float64)
     if name in ("normal", "view_direction"):
         return normalize(drawn - 0.5, dim=-1)
-    return 1.2 * drawn - 0.6 if name in ("points", "nearest", "target") else drawn
+    return 1.2 * drawn - 0.6 if name in ("points", "nearest", "target", "sdf") else drawn
 
 
 def camera(distance: float = 3.0) -> Camera:

@@ -24,6 +24,10 @@ class DeepSdfDecoderConfig(FieldConfig):
     latent: Annotated[str | None, Ref("field", "latents")] = Option(None, description="field of latent codes")
     latent_dropout: float = Option(0.0, ge=0, lt=1, description="share of the code dropped while training")
     xyz_in_all: bool = Option(False, description="append the coordinates to the input of every layer")
+    start: Literal["plain", "sphere"] = Option(
+        "plain", description="begin as drawn, as DeepSDF does; or on top of a sphere, a surface from the first step"
+    )
+    radius: Annotated[float, Unit("scene units")] = Option(0.5, gt=0, description="radius of that sphere")
     tanh: bool = Option(True, description="bound the output by tanh: it is a distance only near the surface then")
 
     @model_validator(mode="after")

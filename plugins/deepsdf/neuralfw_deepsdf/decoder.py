@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from neuralfw.components import Build, Quantities, SdfField
 from neuralfw.errors import UserError
+from neuralfw.fields.round_start import RoundStart
 from neuralfw.nn import initialize
 from neuralfw.nn.mlp import Linear
 
@@ -29,6 +30,7 @@ class DeepSdfDecoder(SdfField):
     def __init__(self, config: DeepSdfDecoderConfig, build: Build) -> None:
         super().__init__(config, build)
         self._config = config
+        self._sphere = RoundStart(config.radius, 1.0) if config.start == "sphere" else None
         latent = int(build.scene.fields[config.latent].dim) if config.latent else 0  # type: ignore[arg-type]
         ins, outs = _sizes(config, 3 + latent, build.place)
         hidden = range(config.layers)
@@ -78,7 +80,8 @@ class DeepSdfDecoder(SdfField):
                 h = self.norms[k](h) if self._config.norm == "layer" else h
                 h = functional.relu(h) if self.slope is None else functional.prelu(h, self.slope)
                 h = self._drop(h, self._config.dropout)
-        return (torch.tanh(h) if self._config.tanh else h)[:, 0]
+        sdf = (torch.tanh(h) if self._config.tanh else h)[:, 0]
+        return sdf if self._sphere is None else sdf + self._sphere.value(x)
 
     def _drop(self, h: Tensor, share: float) -> Tensor:
         return functional.dropout(h, share, self.training) if share else h

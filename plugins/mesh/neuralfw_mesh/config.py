@@ -11,7 +11,7 @@ class SurfaceConfig(ComponentConfig):
     """Options of `surface`."""
 
     resolution: Annotated[Number, Scheduled(ge=4)] = Option(
-        64, description="cells along the longest edge of the box in which the surface is extracted"
+        64.0, description="cells along the longest edge of the box in which the surface is extracted"
     )
     padding: float = Option(0.1, ge=0, description="margin about the scene's box, as a share of its longest edge")
     size: Annotated[float | None, Unit("scene units")] = Option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,10 +72,10 @@ def seed_decides(subject: Subject) -> None:
 def global_random_numbers_stay(subject: Subject) -> None:
     """Building draws from its own stream, never from torch's or NumPy's global one."""
     subject.build()
-    before, array = torch.get_rng_state(), np.random.get_state()[1].tolist()
+    before, array = torch.get_rng_state(), _numpy_numbers()
     subject.build()
     assert torch.equal(before, torch.get_rng_state()), "building drew from torch's global generator"
-    assert array == np.random.get_state()[1].tolist(), "building drew from NumPy's global generator"
+    assert array == _numpy_numbers(), "building drew from NumPy's global generator"
 
 
 @check()
@@ -96,3 +97,10 @@ def _tensors(component: object) -> dict[str, Tensor]:
     if isinstance(component, nn.Module):
         found |= {**dict(component.named_parameters()), **dict(component.named_buffers())}
     return found
+
+
+def _numpy_numbers() -> list[int]:
+    """Return the state of NumPy's global generator."""
+    state: Any = np.random.get_state()
+    numbers: list[int] = state[1].tolist()
+    return numbers
