@@ -16,7 +16,8 @@ from neuralfw.recipe.wiring import wire
 from neuralfw.registry import Registry, discover, recipes_folder
 from neuralfw.session import find_recipe
 
-RECIPES = sorted(path for path in recipes_folder().glob("**/*.toml") if path.name != "plugins.toml")
+FILES = (path for path in recipes_folder().glob("**/*.toml") if path.parent.name != "matrix")
+RECIPES = sorted(path for path in FILES if path.name != "plugins.toml")
 SHARE = 0.95
 
 

@@ -113,8 +113,8 @@ def rays_alone(subject: Subject) -> None:
     parts = [renderer(view, _single(pixel_batch(seen, p)), want) for p in (places, places[:5], places[5:])]
     for quantity, whole in parts[0].items():  # samples along rays may be drawn anew for each batch
         halves = torch.cat([part[quantity] for part in parts[1:]])
-        off = float((halves - whole).abs().max())
-        assert off < 0.1, f"{quantity} of two halves differs from that of the whole by {off:.3g}"
+        same = torch.allclose(halves, whole, rtol=0.0, atol=0.1, equal_nan=True)
+        assert same, f"{quantity} of two halves is not that of the whole"
     none = renderer(view, {q: v[:0] if q != "size" else v for q, v in _single(pixel_batch(seen, places)).items()}, want)
     assert all(len(v) == 0 for v in none.values()), "no rays give rows"
 
