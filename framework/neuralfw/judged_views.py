@@ -17,6 +17,7 @@ from .errors import UserError
 from .geometry import Camera, Mesh
 from .geometry.files import write_file
 from .learnt_cameras import cameras_of
+from .meshing import EmptySurfaceError
 from .metrics.views import JudgedView, evaluate_views
 from .raster import rasterize
 
@@ -49,14 +50,14 @@ def evaluate_photographs(run: Run, protocol: str) -> dict[str, Any]:
     assert isinstance(data, Images)
     mesh = run.mesh() if run.recipe.export is not None and not run.timed else None
     cameras = cameras_of(run, name, chosen)
-    members = [*cameras]
+    members = sorted(cameras, key=lambda index: data.views[index].time or 0.0)
     shown = {members[round(k * (len(members) - 1) / (SHOWN - 1))] for k in range(SHOWN)}
 
     def views() -> Iterator[JudgedView]:
         for number, index in enumerate(members):
             view = _view(run, data, index, cameras[index])
             if index in shown:
-                picture = Image.fromarray(_side_by_side(view, mesh))
+                picture = Image.fromarray(_side_by_side(view, view.mesh or mesh))
                 encoded = BytesIO()
                 picture.save(encoded, "PNG", optimize=True)
                 write_file(run.folder.images / f"{chosen}_{number:03}.png", encoded.getvalue())
@@ -82,7 +83,20 @@ def _view(run: Run, data: Images, index: int, camera: Camera) -> JudgedView:
         mask=batch["mask"][0] if "mask" in batch else None,
         valid=batch["valid"][0] if "valid" in batch else None,
         depth=depth,
+        name=data.views[index].name,
+        time=(time := data.views[index].time),
+        mesh=_moving(run, time),
     )
+
+
+def _moving(run: Run, time: float | None) -> Mesh | None:
+    """Return the mesh of a time, if the scene moves and has a surface then."""
+    if not run.timed or time is None or run.recipe.export is None:
+        return None
+    try:
+        return run.mesh(time)
+    except EmptySurfaceError:
+        return None
 
 
 def _side_by_side(view: JudgedView, mesh: Mesh | None) -> UInt8[np.ndarray, "h w 3"]:

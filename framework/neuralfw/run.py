@@ -16,6 +16,8 @@ from .data.images_config import ImagesConfig
 from .errors import UserError
 from .fields.config import LatentsConfig
 from .geometry import Frame, Mesh, write_mesh
+from .geometry.mesh_sequence import TRUTH, find_meshes
+from .meshing import EmptySurfaceError
 from .picture import save_picture
 from .recipe.model import ExportTable, FrameTable
 from .recipe.plan import Plan
@@ -223,7 +225,7 @@ class Run:
         """Write meshes in world units; return their files. Those of the run directory get a picture each, in images/.
 
         `shape` may be "A:B:n" for n meshes from one shape to another. A scene that moves is written at its start,
-        middle and end where no times are given.
+        middle and end where no times are given; a time at which it is empty is passed over, and told.
         """
         ending = self.recipe.export.format if self.recipe.export else "ply"
         chosen = _between(shape) if shape else [None] if len(self.shapes) < 2 else [*self.shapes]
@@ -231,7 +233,13 @@ class Run:
         written = []
         for name in chosen:
             for t in moments:
-                mesh = self.mesh(t, resolution, shape=name)
+                try:
+                    mesh = self.mesh(t, resolution, shape=name)
+                except EmptySurfaceError as error:
+                    if len(moments) == 1:
+                        raise
+                    say(f"no mesh at time {t:g}: {error}")
+                    continue
                 mesh = self._colored(mesh, say) if t is None else mesh
                 stem = "mesh" + (f"_{_safe(name)}" if name else "") + (f"_t{t:.3f}" if t is not None else "")
                 path = output if output and len(chosen) * len(moments) == 1 else None
@@ -274,7 +282,7 @@ class Run:
 
         Protocol "views" compares renderings and the mesh with the photographs held out, "training_views" with those
         learnt from, and both leave pictures of some in images/; "cameras" compares learnt cameras with the true ones;
-        every other one the mesh with a reference.
+        "sequence" a surface that moves with a folder of numbered meshes; every other one the mesh with a reference.
 
         Raises:
             UserError: no reference is given or in the recipe, or no protocol of that name exists.
@@ -295,25 +303,61 @@ class Run:
         return result
 
     @cached_property
+    def reference(self) -> Path | None:
+        """The truth: what [evaluate] names, else the meshes that its photographs were made of; a folder if many."""
+        if self.recipe.evaluate.reference is not None or self.photographs is None:
+            return self.recipe.evaluate.reference
+        config = self.recipe.data[self.photographs].config
+        assert isinstance(config, ImagesConfig)
+        files = find_meshes(folder := config.path / TRUTH)
+        return None if not files else files[0] if len(files) == 1 else folder
+
+    def surface_protocol(self, reference: Path | None = None) -> str:
+        """The protocol by which its surface is judged where none is named."""
+        truth, named = reference or self.reference, self.recipe.evaluate.protocol
+        return "sequence" if truth is not None and truth.is_dir() and named == "neuralfw" else named
+
+    @cached_property
     def protocols(self) -> list[str]:
         """The protocols by which this run is judged where none is named."""
         from .learnt_cameras import learnt_cameras
 
         possible = {
-            self.recipe.evaluate.protocol: self.recipe.evaluate.reference is not None,
+            self.surface_protocol(): self.reference is not None,
             "views": self.held_out is not None,
             "cameras": learnt_cameras(self) is not None,
         }
-        return [name for name, able in possible.items() if able] or [self.recipe.evaluate.protocol]
+        return [name for name, able in possible.items() if able] or [self.surface_protocol()]
 
     def _eval_surface(self, protocol: str, reference: Path | None, shape: str | None) -> dict[str, Any]:
         from .metrics.against_file import evaluate_against_file
         from .photographed import photographed
 
-        truth = reference or self.recipe.evaluate.reference
+        truth = reference or self.reference
         if truth is None:
             raise UserError("nothing to compare with: give --reference FILE, or set evaluate.reference in the recipe")
+        if protocol == "sequence":
+            return self._eval_sequence(truth)
+        if self.timed:
+            raise UserError(f"protocol {protocol} is of one mesh, but this scene moves: protocol sequence judges it")
         return evaluate_against_file(self.mesh(shape=shape), truth, protocol, photographed(self))
+
+    def _eval_sequence(self, truth: Path) -> dict[str, Any]:
+        from .metrics.sequence import evaluate_sequence
+
+        files = find_meshes(truth)
+        if not self.timed or len(files) < 2:
+            found = "does not move" if not self.timed else f"needs two, and {truth} holds {len(files)}"
+            raise UserError(f"protocol sequence compares a scene that moves with numbered meshes; this one {found}")
+        return {"protocol": "sequence"} | evaluate_sequence(self.mesh, files, self._learnt_times())
+
+    def _learnt_times(self) -> set[float] | None:
+        """Times of the photographs that it learnt from; None where these have none."""
+        if self.photographs is None:
+            return None
+        data: Any = self.data(self.photographs)
+        times = {data.views[index].time for index in data.members("train")}
+        return None if None in times else times
 
 
 def _share(text: str) -> float:

@@ -253,7 +253,7 @@ class Session:
             for path in run.export_field(what):
                 self.say(f"{what}: {path}")
         if recipe.evaluate.reference is not None:
-            run.eval(recipe.evaluate.protocol, reference=recipe.evaluate.reference)
+            run.eval(run.surface_protocol())
         if recipe.evaluate.views and run.held_out is not None:
             run.eval("views")
         if "cameras" in run.protocols:

@@ -10,10 +10,12 @@ import pytest
 import trimesh
 
 from neuralfw.errors import UserError
+from neuralfw.geometry import read_mesh
+from neuralfw.geometry.mesh_sequence import TRUTH, find_meshes
 from neuralfw.photos.hull import Hull
 from neuralfw.photos.masks import mask_source
 from neuralfw.photos.pictures import read_picture
-from neuralfw.photos.rendered import find_meshes, photograph
+from neuralfw.photos.rendered import photograph
 from neuralfw.photos.sniff import read_capture
 from neuralfw.testing import build_component
 
@@ -63,6 +65,8 @@ def test_a_sequence_has_one_frame_and_a_stamp_for_each_mesh(tmp_path: Path) -> N
         sphere(folder / f"frame_{number}.obj", 1.0, (x, 0.0, 0.0))
     assert [path.stem for path in find_meshes(folder)] == ["frame_2", "frame_9", "frame_10"]
     photograph(find_meshes(folder), tmp_path / "out", views=5, size=32)
+    kept = [read_mesh(path) for path in find_meshes(tmp_path / "out" / TRUTH)]
+    assert [mesh.centroid[0] for mesh in kept] == pytest.approx([0.0, 0.5, 1.0])
     frames = json.loads((tmp_path / "out" / "transforms_train.json").read_text())["frames"]
     assert [frame["time"] for frame in frames] == [0.0] * 5 + [0.5] * 5 + [1.0] * 5
     assert frames[0]["transform_matrix"] == frames[5]["transform_matrix"]

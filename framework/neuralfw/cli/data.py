@@ -99,7 +99,8 @@ def convert(
     if notes is None and photographs is not None:
         raise UserError(f"--photographs: {source} is no model that a plugin reads and that was trained on them.")
     if notes is None:
-        from ..photos.rendered import find_meshes, photograph
+        from ..geometry.mesh_sequence import find_meshes
+        from ..photos.rendered import photograph
 
         if files := find_meshes(source):
             notes = photograph(files, target, views=views, size=size)

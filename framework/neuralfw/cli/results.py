@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from . import options as o
 from .app import app
-from .tables import wrapped, write, write_json
+from .tables import columns, wrapped, write, write_json
 
 
 @app.command("eval")
@@ -17,7 +18,12 @@ def evaluate(
     run: o.RunDirectory,
     reference: Annotated[
         Path | None,
-        typer.Option("--reference", metavar="FILE", help="Mesh or cloud taken as the truth; default: the recipe's."),
+        typer.Option(
+            "--reference",
+            metavar="FILE",
+            help="Mesh or cloud taken as the truth, or a folder of numbered meshes; "
+            "default: the recipe's, or what the photographs were made of.",
+        ),
     ] = None,
     protocol: Annotated[
         str | None,
@@ -29,13 +35,14 @@ def evaluate(
     """Compare a run with what is known to be true.
 
     Its mesh with a reference, its renderings with photographs, its cameras with the true ones. Protocol views takes the
-    photographs held out, training_views those learnt from, cameras the learnt cameras; every other one compares the
-    mesh with a reference. The figures, each with unit and definition, also go to the run's eval/.
+    photographs held out, training_views those learnt from, cameras the learnt cameras, sequence the meshes of a scene
+    that moves; every other one compares the mesh with a reference. The figures, each with unit and definition, also
+    go to the run's eval/.
     """
     from ..run import Run
 
     opened = Run(run)
-    chosen = [protocol] if protocol else ["neuralfw"] if reference else opened.protocols
+    chosen = [protocol] if protocol else [opened.surface_protocol(reference)] if reference else opened.protocols
     results = [opened.eval(name, reference=reference, shape=shape) for name in chosen]
     if as_json:
         write_json(results[0] if len(results) == 1 else {"protocols": results})
@@ -47,9 +54,57 @@ def evaluate(
 def figures(result: dict[str, Any]) -> list[str]:
     """Return the figures of an evaluation as lines, each with its unit and definition."""
     lines = [f"protocol {result['protocol']}: {result['summary']}", _basis(result), ""]
+    if by_time := _by_time(result):
+        lines += [*by_time, ""]
     metrics = result["metrics"].items()
     lines += wrapped([(n, f"{m['value']:.6g}", m["unit"], m["better"], m["definition"]) for n, m in metrics])
     return lines + wrapped([(name, f"omitted: {reason}") for name, reason in result["omitted"].items()])
+
+
+_FRAME = {
+    "chamfer_percent": "Chamfer %",
+    "f_score": "F-score 1 %",
+    "normal_consistency": "normals",
+    "components": "parts",
+    "true_components": "true",
+    "genus": "genus",
+    "true_genus": "true",
+    "volume_ratio": "volume",
+    "centroid_offset_percent": "offset %",
+}
+"""Figures of a frame that are shown, and the heads of their columns."""
+
+
+def _by_time(result: dict[str, Any]) -> list[str]:
+    """Return a table of what an evaluation says of each time; [] where it says nothing of that."""
+    if "frames" in result:
+        rows = [
+            [f"{f['time']:.3f}", *(_cell(f.get(key)) for key in _FRAME), _learnt(f), f.get("note", "")[:40]]
+            for f in result["frames"]
+        ]
+        return columns([["time", *_FRAME.values(), "", ""], *rows])
+    times = sorted({view["time"] for view in result.get("each", ()) if "time" in view})
+    if len(times) < 2:
+        return []
+    keys = [key for key in ("psnr", "psnr_mask", "ssim", "lpips") if any(key in view for view in result["each"])]
+    rows = []
+    for t in times:
+        seen = [view for view in result["each"] if view.get("time") == t]
+        means = (_mean([view[key] for view in seen if key in view]) for key in keys)
+        rows.append([f"{t:.3f}", *map(_cell, means), str(len(seen))])
+    return columns([["time", *keys, "views"], *rows])
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else str(value) if isinstance(value, int) else f"{value:.4g}"
+
+
+def _learnt(frame: dict[str, Any]) -> str:
+    return "unseen" if frame.get("learnt") is False else ""
 
 
 def _basis(result: dict[str, Any]) -> str:

@@ -74,6 +74,6 @@ def evaluate_against_file(
     if protocol in BY_FILE:
         return BY_FILE[protocol](mesh, path, photographs)
     if protocol not in PROTOCOLS:
-        known = ", ".join([*PROTOCOLS, *BY_FILE, "views", "training_views", "cameras"])
+        known = ", ".join([*PROTOCOLS, *BY_FILE, "sequence", "views", "training_views", "cameras"])
         raise UserError(f"There is no metric protocol {protocol!r}; known are {known}.")
     return evaluate_surface(mesh, read_mesh(path), protocol=protocol)

@@ -29,6 +29,9 @@ class JudgedView:
         mask: 1 on the object; or None.
         valid: the pixels that count; or None where all do.
         depth: along the optical axis, world units, 0 where it is unknown; or None.
+        name: of the photograph.
+        time: of the photograph, in a scene that moves.
+        mesh: of that time, where the scene has another at each.
     """
 
     camera: Camera
@@ -37,6 +40,9 @@ class JudgedView:
     mask: Float[Tensor, "h w"] | None = None
     valid: Bool[Tensor, "h w"] | None = None
     depth: Float[Tensor, "h w"] | None = None
+    name: str = ""
+    time: float | None = None
+    mesh: Mesh | None = None
 
     @property
     def counted(self) -> Bool[Tensor, "h w"]:
@@ -53,14 +59,19 @@ class JudgedView:
 class _Tally:
     """What is kept of the views: figures of each rendering, and sums over all of them."""
 
+    views: list[dict[str, Any]] = field(default_factory=list)
     figures: dict[str, list[float]] = field(default_factory=dict)
     omitted: dict[str, str] = field(default_factory=dict)
     intersection: int = 0
     union: int = 0
     errors: list[Float[np.ndarray, " n"]] = field(default_factory=list)
 
+    def begin(self, view: JudgedView) -> None:
+        self.views.append({"view": view.name} | ({} if view.time is None else {"time": view.time}))
+
     def add(self, name: str, value: float) -> None:
         if not np.isnan(value):
+            self.views[-1][name] = value
             self.figures.setdefault(name, []).append(value)
 
 
@@ -80,20 +91,21 @@ def evaluate_views(
 
     Args:
         views: taken one after another, none is kept.
-        mesh: in the world of the cameras; None where a run has none.
+        mesh: in the world of the cameras; None where a run has none, or a view brings its own.
         diagonal: the length by which errors of distance are divided, world units.
         diagonal_of: what has this diagonal, for the definition.
 
     Returns:
-        What JSON can hold: the number of views; `metrics` with value, unit, which way is better and definition;
-        `omitted` with the reason for each figure that there is not.
+        What JSON can hold: the number of views; `each`, the figures of every view; `metrics` with value, unit, which
+        way is better and definition; `omitted` with the reason for each figure that there is not.
     """
-    tally, count = _Tally(), 0
+    tally, meshes = _Tally(), 0
     for view in views:
-        count += 1
+        tally.begin(view)
         _judge_rendering(view, tally)
-        if mesh is not None and (view.mask is not None or view.depth is not None):
-            _judge_mesh(view, mesh, tally)
+        if (seen := view.mesh or mesh) is not None:
+            meshes += 1
+            _judge_mesh(view, seen, tally)
     found = {
         name: figure(float(np.mean(tally.figures[name])), *facts)
         for name, facts in _RENDERED.items()
@@ -104,9 +116,10 @@ def evaluate_views(
     for name in ("silhouette_iou", "ray_distance_median", "ray_distance_p80"):
         if name not in found:
             truth = "masks" if name == "silhouette_iou" else "depth maps"
-            omitted[name] = "there is no mesh" if mesh is None else f"the photographs have no {truth}"
+            omitted[name] = "there is no mesh" if meshes == 0 else f"the photographs have no {truth}"
     return {
-        "views": count,
+        "views": len(tally.views),
+        "each": tally.views,
         "metrics": found,
         "omitted": omitted,
     }
@@ -135,6 +148,8 @@ def _judge_rendering(view: JudgedView, tally: _Tally) -> None:
 
 
 def _judge_mesh(view: JudgedView, mesh: Mesh, tally: _Tally) -> None:
+    if view.object is None and view.depth is None:
+        return
     distance = ray_distance(mesh, view.camera)
     counted = view.counted.numpy()
     if view.object is not None:

@@ -5,21 +5,18 @@ All times share one set of cameras and one world, that of the files: nothing is 
 
 import json
 import math
-import re
 from collections.abc import Sequence
 from io import BytesIO
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, UInt8
 from PIL import Image
 
-from neuralfw.errors import UserError
-from neuralfw.geometry import Mesh, read_mesh
+from neuralfw.geometry import Mesh, read_mesh, write_mesh
 from neuralfw.geometry.camera import Camera, evenly_spread
 from neuralfw.geometry.files import new_folder, write_file
-from neuralfw.geometry.mesh_readers import MESH_READERS
+from neuralfw.geometry.mesh_sequence import TRUTH, stamps
 from neuralfw.raster import rasterize
 
 DISTANCE = 4.0
@@ -35,32 +32,12 @@ HELD_OUT = 6
 """One view is held out for so many that are trained on."""
 
 
-def find_meshes(source: Path) -> list[Path]:
-    """Return the mesh that a path is, or the numbered ones in a folder, in the order of their numbers; [] if none.
-
-    Raises:
-        UserError: a folder of several meshes, of which some have no number or two have the same.
-    """
-    if source.is_file():
-        return [source] if source.suffix.lower() in MESH_READERS else []
-    files = sorted(p for p in source.iterdir() if p.suffix.lower() in MESH_READERS) if source.is_dir() else []
-    numbers = {path: re.findall(r"\d+", path.stem) for path in files}
-    if len(files) > 1:
-        if bad := [path.name for path, found in numbers.items() if not found]:
-            raise UserError(f"{source} holds {len(files)} meshes, but {bad[0]} has no number: a sequence is numbered.")
-        at = {path: int(found[-1]) for path, found in numbers.items()}
-        files.sort(key=at.__getitem__)
-        if twice := next((b for a, b in pairwise(files) if at[a] == at[b]), None):
-            raise UserError(f"{source}: two meshes have the number {at[twice]}, so their order is not known.")
-    return files
-
-
 def photograph(files: Sequence[Path], target: Path, *, views: int = 60, size: int = 256) -> list[str]:
     """Write images of a mesh, or of a sequence of meshes, and their cameras; return notes.
 
     Each image is the mesh in a white that a head light shades: the cosine between a face and the image plane.
     Its alpha channel is the coverage, which is the mask. Each time of a sequence is seen by all cameras, its
-    stamps run evenly from 0 to 1.
+    stamps run evenly from 0 to 1. The meshes are written beside the images, in `TRUTH`.
 
     Args:
         files: of the meshes, in the order of time.
@@ -79,6 +56,8 @@ def photograph(files: Sequence[Path], target: Path, *, views: int = 60, size: in
     for name, count in (("train", views), ("test", max(1, views // HELD_OUT))):
         cameras = around(center, radius, count, size, turned=0.5 if name == "test" else 0.0)
         _write_set(target, name, meshes, cameras)
+    for index, mesh in enumerate(meshes):
+        write_mesh(target / TRUTH / f"{index:04d}.ply", mesh.vertices, mesh.faces, colors=mesh.colors)
     notes = [f"{files[i].name}: {note}" for i, mesh in enumerate(meshes) for note in mesh.notes]
     times = f", at {len(meshes)} times" if len(meshes) > 1 else ""
     return [f"{views} views of {size} x {size} pixels and {max(1, views // HELD_OUT)} held out{times}", *notes]
@@ -111,7 +90,7 @@ def shaded(mesh: Mesh, camera: Camera) -> UInt8[np.ndarray, "h w 2"]:
 
 
 def _write_set(target: Path, name: str, meshes: Sequence[Mesh], cameras: Sequence[Camera]) -> None:
-    frames = []
+    frames, times = [], stamps(len(meshes))
     for index, mesh in enumerate(meshes):
         for view, camera in enumerate(cameras):
             stem = f"{view:03d}" if len(meshes) == 1 else f"{index:04d}_{view:03d}"
@@ -120,7 +99,7 @@ def _write_set(target: Path, name: str, meshes: Sequence[Mesh], cameras: Sequenc
             write_file(target / name / f"{stem}.png", encoded.getvalue())
             pose = np.linalg.inv(camera.world_to_camera) @ np.diag([1.0, -1.0, -1.0, 1.0])
             frame = {"file_path": f"./{name}/{stem}", "transform_matrix": pose.tolist()}
-            frames.append(frame | ({"time": index / (len(meshes) - 1)} if len(meshes) > 1 else {}))
+            frames.append(frame | ({"time": times[index]} if len(meshes) > 1 else {}))
     angle = 2.0 * math.atan(0.5 * cameras[0].width / cameras[0].fx)
     text = json.dumps({"camera_angle_x": angle, "frames": frames}, indent=1)
     write_file(target / f"transforms_{name}.json", text.encode())

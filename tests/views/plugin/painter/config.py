@@ -28,3 +28,10 @@ class BallConfig(FieldConfig):
 
     def capabilities(self) -> frozenset[str]:
         return frozenset({"signed", "metric"})
+
+
+class GrowingBallConfig(BallConfig):
+    """Options of `growing_ball`."""
+
+    def wiring(self) -> Wiring:
+        return Wiring(provides={"sdf": ("points", "time"), "sdf_gradient": ("points", "time")})

@@ -22,6 +22,15 @@ class Ball(SdfField):
         return {q: found[q] for q in want}
 
 
+class GrowingBall(Ball):
+    """A ball about the origin, with a radius in proportion to the time."""
+
+    def forward(self, x, t=None, z=None, want=frozenset({"sdf"})):  # type: ignore[no-untyped-def]
+        length = x.norm(dim=1)
+        found = {"sdf": length - t * self.radius, "sdf_gradient": x / length[:, None].clamp(min=1e-9)}
+        return {q: found[q] for q in want}
+
+
 class PaintedBall(Renderer):
     """A ball of one colour about the origin."""
 
