@@ -110,7 +110,8 @@ def test_the_quick_start_runs_as_it_stands(tmp_path, monkeypatch, sphere_cloud):
 
 def succeed(arguments: list[str]) -> None:
     """Run a command of the quick start, in small: two steps of a tiny network, coarse meshes."""
-    small = {"run": [f"--set={setting}" for setting in QUICK], "export": ["--resolution=16"]}.get(arguments[0], [])
+    coarse = ["--frames=2", "--size=32", "--resolution=16"]
+    small = {"run": [f"--set={s}" for s in QUICK], "export": coarse[2:], "render": coarse}.get(arguments[0], [])
     done = CliRunner().invoke(app, [*arguments, *small])
     assert done.exit_code == 0, f"{arguments}\n{done.output}\n{done.exception}"
 

@@ -17,7 +17,10 @@ from .manifest import Manifest
 from .registry import Registry
 from .version import __version__
 
-OPTIONAL = {"open3d": "screened Poisson reconstruction to compare with: pip install 'neuralfw[open3d]'"}
+OPTIONAL = {
+    "open3d": "screened Poisson reconstruction to compare with: pip install 'neuralfw[open3d]'",
+    "imageio_ffmpeg": "films as .mp4: pip install 'neuralfw[video]'",
+}
 _SECONDS = 60
 
 

@@ -60,10 +60,10 @@ class Pictures:
         return {q: images[q].cpu() for q in self.want}
 
     def render(
-        self, camera: Camera, frame: Frame, background: tuple[float, float, float]
+        self, camera: Camera, frame: Frame, background: tuple[float, float, float], inputs: Quantities | None = None
     ) -> dict[str, Float[np.ndarray, "h w *c"]]:
-        """Return the images of a camera of the world, in world units and axes."""
-        batch = camera_batch(camera.in_training(frame), background)
+        """Return the images of a camera of the world, in its units and axes; `inputs` are what fields take besides."""
+        batch = camera_batch(camera.in_training(frame), background) | (inputs or {})
         images = {q: image[0].numpy() for q, image in self(batch).items()}
         if "depth" in images:
             images["depth"] = images["depth"] / np.float32(frame.scale)

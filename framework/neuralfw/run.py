@@ -105,18 +105,18 @@ class Run:
         return Pictures.of(self.scene, self.recipe, self.plan)
 
     def render(
-        self, camera: Camera, *, background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+        self, camera: Camera, t: float | None = None, *, background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     ) -> dict[str, Float[np.ndarray, "h w *c"]]:
         """Return what a camera of the user's world sees: rgb (h, w, 3), and alpha, depth and normal where there are.
 
-        Depth is in world units along the optical axis, normals in world axes.
+        Depth is in world units along the optical axis, normals in world axes; `t` is the time of a scene that moves.
 
         Raises:
-            UserError: no pass of the recipe renders colours.
+            UserError: no pass of the recipe renders colours, or a time is missing.
         """
         if self.pictures is None:
             raise UserError("this run cannot render: no pass of its recipe gives rgb of posed photographs")
-        return self.pictures.render(camera, self.frame, background)
+        return self.pictures.render(camera, self.frame, background, self.inputs(t) if self.timed else None)
 
     @cached_property
     def shapes(self) -> list[str]:

@@ -1,6 +1,6 @@
 """The command line: `main` is the console script `neuralfw`, `app` the application that the verbs' modules add to."""
 
-from . import bench, checking, data, describing, examining, listing, plugin, results, training
+from . import bench, checking, data, describing, examining, listing, plugin, rendering, results, training
 from .app import app, main
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "listing",
     "main",
     "plugin",
+    "rendering",
     "results",
     "training",
 ]

@@ -22,6 +22,7 @@ ORDER = (
     "schema",
     "eval",
     "export",
+    "render",
     "transfer",
     "data",
     "bench",
