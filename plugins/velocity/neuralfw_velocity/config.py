@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from neuralfw.config import ComponentConfig, DataConfig, InputPath, Option, Ref, Unit, Wiring
+from neuralfw.config import ComponentConfig, DataConfig, FieldConfig, InputPath, Option, Ref, Unit, Wiring
 
 TARGET_NORMAL = "velocity/target_normal"
 
@@ -71,6 +71,28 @@ class NearSurfaceConfig(DataConfig):
 
     def sets(self) -> Mapping[str, tuple[str, ...]]:
         return {"train": ("points", "time")}
+
+
+class KnownFlowConfig(FieldConfig):
+    """Options of `known_flow`."""
+
+    role: ClassVar[str] = "velocity"
+
+    flow: Literal["translation", "rotation", "twist", "enright"] = Option(
+        description="along x; about the z axis, as a whole or by an angle that grows with z; or LeVeque's deformation "
+        "of the unit cube, which comes back"
+    )
+    amount: float = Option(
+        1.0,
+        description="how far in the unit of time, in scene units, radians or radians for each unit of z; Enright: 3",
+    )
+
+    def wiring(self) -> Wiring:
+        given = ("velocity", "velocity_jacobian", "velocity_laplacian")
+        return Wiring(provides=dict.fromkeys(given, ("points", "time")))
+
+    def capabilities(self) -> frozenset[str]:
+        return frozenset({"second_order", "time"})
 
 
 class MatchingConfig(ComponentConfig):

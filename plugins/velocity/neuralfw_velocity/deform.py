@@ -51,7 +51,7 @@ def deform(root: Path, times: Sequence[float], mesh: Path | None, between: Seque
         yield f"mesh: {path}"
     if mesh is None:
         end = carried(run, source, (1.0,))[0]
-        found["end"] = against_target(end, pair.target)
+        found["end"] = against_target(source, end, pair.target)
         if between and isinstance(pair.target, Mesh):
             true = [read_mesh(file) for file in between]
             found["between"] = between_ends(source, pair.target, lambda ts: carried(run, source, ts), true, between)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64
+from scipy.spatial import cKDTree
 
 from neuralfw.errors import UserError
 from neuralfw.geometry import Mesh, PointCloud
@@ -17,17 +18,22 @@ from neuralfw.metrics.surface import Shape, draw, surface_distances
 SAMPLES = 200_000
 MOMENTS = tuple(np.linspace(0.0, 1.0, 41).tolist())
 """Times among which a true frame finds the one that fits it best."""
+AROUND = 24
+"""Vertices about a face that say how the mesh turns there."""
 
 
-def against_target(end: Mesh, target: Mesh | PointCloud) -> dict[str, float]:
-    """Return Chamfer and Hausdorff distance in per cent of the target's diagonal, and the share of flipped faces."""
+def against_target(source: Mesh, end: Mesh, target: Mesh | PointCloud) -> dict[str, float]:
+    """Return Chamfer and Hausdorff distance in per cent of the target's diagonal, and shares of faces.
+
+    Those are the faces that the way from the source turned over (`flipped`), and that look against the target's."""
     distances = surface_distances(end, target, samples=SAMPLES)
     percent = 100.0 / diagonal(target)
     chamfer = 0.5 * (distances.accuracy.mean + distances.completeness.mean)
     found = {
         "chamfer_percent": percent * chamfer,
         "hausdorff_percent": percent * max(distances.accuracy.max, distances.completeness.max),
-        "flipped_percent": 100.0 * float(flipped(end, target).mean()),
+        "flipped_percent": 100.0 * float(flipped(source, end).mean()),
+        "opposed_percent": 100.0 * float(opposed(end, target).mean()),
     }
     if isinstance(target, Mesh) and len(target.vertices) == len(end.vertices) and (target.faces == end.faces).all():
         found["vertices_rmse_percent"] = percent * rmse(end.vertices, target.vertices)
@@ -42,16 +48,34 @@ def kept(source: Mesh, moved: Mesh) -> dict[str, float]:
     return found
 
 
-def flipped(mesh: Mesh, target: Shape, seed: int = 0) -> Bool[np.ndarray, "f"]:
+def flipped(source: Mesh, moved: Mesh) -> Bool[np.ndarray, "f"]:
+    """Mark the faces that are turned over: whose normal looks against where their surroundings turned it.
+
+    The surroundings are the vertices next to the face in the source, and the rotation that fits their motion best.
+    """
+    near = cKDTree(source.vertices).query(source.triangles.mean(axis=1), min(AROUND, len(source.vertices)))[1]
+    before, after = (_centered(mesh.vertices[near]) for mesh in (source, moved))
+    u, _, vt = np.linalg.svd(before.mT @ after)
+    u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]
+    turned = np.einsum("fi,fij->fj", source.face_normals, u @ vt)
+    return np.asarray((turned * moved.face_normals).sum(axis=1) < 0.0)
+
+
+def _centered(points: Float64[np.ndarray, "f k 3"]) -> Float64[np.ndarray, "f k 3"]:
+    return np.asarray(points - points.mean(axis=1, keepdims=True))
+
+
+def opposed(mesh: Mesh, target: Shape, seed: int = 0) -> Bool[np.ndarray, "f"]:
     """Mark the faces that look against the target's surface where it is nearest to their middle.
 
-    For meshes of one connectivity it is the target's same face that they look against.
+    For meshes of one connectivity it is the target's same face that they look against. Otherwise details that the
+    target does not have count too, and thin parts: a cat of 14,410 faces has 1.0 % of them against its own samples.
     """
     if isinstance(target, Mesh) and target.faces.shape == mesh.faces.shape and (target.faces == mesh.faces).all():
         return np.asarray((mesh.face_normals * target.face_normals).sum(axis=1) < 0.0)
     points, normals = draw(target, SAMPLES, np.random.default_rng(seed))
     if normals is None:
-        raise UserError("the target has no normals, so nothing says which faces are flipped")
+        raise UserError("the target has no normals, so nothing says which faces look against it")
     found = nearest(mesh.triangles.mean(axis=1), points).target
     return np.asarray((mesh.face_normals * normals[found]).sum(axis=1) < 0.0)
 
