@@ -62,7 +62,8 @@ def bodies(x: torch.Tensor) -> torch.Tensor:
     x = torch.stack([x[:, 0].abs() - APART, x[:, 1], x[:, 2]], dim=1)
     u = torch.atan2(x[:, 1], x[:, 0]).clamp(-ARC, ARC)
     off: torch.Tensor = x - RING * torch.stack([u.cos(), u.sin(), 0.0 * u], dim=1)
-    return off.norm(dim=1) - TUBE
+    distance: torch.Tensor = off.norm(dim=1) - TUBE
+    return distance
 
 
 def torus(x: torch.Tensor) -> torch.Tensor:
