@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "figures"
 SHARED = Path(os.environ.get("NEURALFW_SHARED_DATA", ROOT / "../shared/data")).resolve()
+MADE = ("cameras.npz", "transforms_train.json", "two_spheres/0008.ply")
+"""One of these is there when a scene has been made."""
+
 START, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
@@ -54,13 +57,13 @@ def make(figure: dict[str, Any]) -> None:
     """Write the scene of a figure, the first path among the words of its command, unless it is there."""
     words = figure.get("make", [])
     folder = next((Path(word) for word in words if word.startswith(str(RESULTS))), None)
-    if folder is not None and not (folder / "cameras.npz").exists():
+    if folder is not None and not any((folder / name).exists() for name in MADE):
         subprocess.run([sys.executable, *words], check=True, cwd=ROOT)
 
 
 def train(figure: dict[str, Any], seed: int, folder: Path) -> None:
     """Train one seed into a folder, or go on where it was interrupted."""
-    if (folder / "meshes/mesh.ply").exists() or (folder / "eval/views.json").exists():
+    if any(folder.glob("meshes/mesh*.ply")) or (folder / "eval/views.json").exists():
         return
     if (folder / "checkpoints/latest").exists():
         neuralfw("resume", str(folder))

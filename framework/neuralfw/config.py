@@ -17,6 +17,7 @@ __all__ = [
     "Adam",
     "ComponentConfig",
     "DataConfig",
+    "EncoderConfig",
     "FieldConfig",
     "InputPath",
     "Length",
@@ -30,6 +31,8 @@ __all__ = [
     "Spec",
     "Unit",
     "Wiring",
+    "encodes_time",
+    "of_space",
 ]
 
 
@@ -161,6 +164,30 @@ class FieldConfig(ComponentConfig):
     def optimisers(self) -> Mapping[str, Adam | SparseAdam]:
         """Return the field's own optimisers, by prefix of the parameter names ("" is all)."""
         return {"": Adam()}
+
+
+class EncoderConfig(ComponentConfig):
+    """Options of an encoder."""
+
+    def inputs(self) -> tuple[str, ...]:
+        """Return what is encoded: the quantity `points`, and `time` as a last coordinate where that is encoded too."""
+        return ("points",)
+
+
+def encodes_time(encoder: Spec) -> bool:
+    """Say whether an encoder takes time as its last coordinate."""
+    return isinstance(encoder.config, EncoderConfig) and "time" in encoder.config.inputs()
+
+
+def of_space(encoder: Spec) -> Spec:
+    """Return an encoder of points alone.
+
+    Raises:
+        ValueError: it takes time too.
+    """
+    if encodes_time(encoder):
+        raise ValueError(f"{encoder.short} takes time as well as points; here an encoder of points alone is wanted")
+    return encoder
 
 
 class DataConfig(ComponentConfig):

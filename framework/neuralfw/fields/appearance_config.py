@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from ..config import Adam, FieldConfig, Option, Ref, Slot, SparseAdam, Spec, Unit, Wiring
+from pydantic import field_validator
+
+from ..config import Adam, FieldConfig, Option, Ref, Slot, SparseAdam, Spec, Unit, Wiring, of_space
 
 
 class MlpColorConfig(FieldConfig):
@@ -28,6 +30,11 @@ class MlpColorConfig(FieldConfig):
     width: int = Option(256, ge=1, description="units of a hidden layer")
     layers: int = Option(4, ge=1, description="number of hidden layers")
     weight_norm: bool = Option(True, description="learn direction and length of each weight row apart")
+
+    @field_validator("view_encoder")
+    @classmethod
+    def _of_space(cls, encoder: Spec) -> Spec:
+        return of_space(encoder)
 
     def wiring(self) -> Wiring:
         needs = ["points"]

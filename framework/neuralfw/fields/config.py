@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from ..config import Adam, FieldConfig, Option, Ref, Slot, SparseAdam, Spec, Unit, Wiring
+from pydantic import field_validator
+
+from ..config import Adam, FieldConfig, Option, Ref, Slot, SparseAdam, Spec, Unit, Wiring, encodes_time, of_space
 
 
 class MlpSdfConfig(FieldConfig):
@@ -28,25 +30,33 @@ class MlpSdfConfig(FieldConfig):
     radius: Annotated[float, Unit("scene units")] = Option(0.5, gt=0, description="radius of that sphere")
     inside_out: bool = Option(False, description="begin with the inside around the sphere, as for rooms")
     features: int = Option(0, ge=0, description="feature channels beside the distance")
-    time: Literal["raw"] | None = Option(None, description="how time enters: not at all, or as a coordinate")
+    time: Literal["raw"] | None = Option(
+        None,
+        description="how time enters besides by the encoder: not at all, or as a coordinate",
+    )
     latent: Annotated[str | None, Ref("field", "latents")] = Option(None, description="field of latent codes")
     kernel: Literal["auto", "torch", "cpp"] = Option("auto", description="who does the elementwise passes on a CPU")
     precision: Literal["fp32", "bf16"] = Option("fp32", description="number format of the hidden layers")
 
+    @property
+    def timed(self) -> bool:
+        """Whether the distance depends on time."""
+        return self.time is not None or encodes_time(self.encoder)
+
     def inputs(self) -> tuple[str, ...]:
         """Return the quantities at which the field is evaluated."""
-        return ("points", *(["time"] if self.time else []), *(["latent"] if self.latent else []))
+        return ("points", *(["time"] if self.timed else []), *(["latent"] if self.latent else []))
 
     def wiring(self) -> Wiring:
         given = ["sdf", "sdf_gradient"]
         given += ["feature"] if self.features else []
-        given += ["sdf_time_derivative"] if self.time else []
+        given += ["sdf_time_derivative"] if self.timed else []
         return Wiring(provides=dict.fromkeys(given, self.inputs()))
 
     def capabilities(self) -> frozenset[str]:
         facts = {"signed", "metric"}
         facts |= {"second_order"} if self.activation != "relu" else set()
-        facts |= {"time"} if self.time else set()
+        facts |= {"time"} if self.timed else set()
         facts |= {"latent"} if self.latent else set()
         facts |= {"features"} if self.features else set()
         return frozenset(facts)
@@ -89,6 +99,11 @@ class MlpVelocityConfig(FieldConfig):
     start: Literal["rest", "plain"] = Option("rest", description="begin without motion, or as drawn")
     time: Literal["raw"] | None = Option(None, description="how time enters: not at all, or as a coordinate")
     latent: Annotated[str | None, Ref("field", "latents")] = Option(None, description="field of latent codes")
+
+    @field_validator("encoder")
+    @classmethod
+    def _of_space(cls, encoder: Spec) -> Spec:
+        return of_space(encoder)
 
     def wiring(self) -> Wiring:
         inputs = ("points", *(["time"] if self.time else []), *(["latent"] if self.latent else []))

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..components import Build, Encoder, Quantities, SdfField
+from ..config import encodes_time
 from ..nn.mlp import Linear, Mlp
 from .config import MlpSdfConfig
 from .round_start import RoundStart
@@ -21,10 +22,10 @@ class MlpSdf(SdfField):
         super().__init__(config, build)
         self.encoder: Encoder = build.component(config.encoder)
         latent = build.scene.fields[config.latent].dim if config.latent else 0
-        self._timed = config.time is not None
+        self._raw_time, self._encodes_time = config.time is not None, encodes_time(config.encoder)
         self.features = config.features
         self.mlp = Mlp(
-            self.encoder.out_dim + int(self._timed) + latent,
+            self.encoder.out_dim + int(self._raw_time) + latent,
             1 + config.features,
             width=config.width,
             layers=config.layers,
@@ -52,17 +53,22 @@ class MlpSdf(SdfField):
         z: Float[Tensor, "n latent"] | None = None,
         want: frozenset[str] = frozenset({"sdf"}),
     ) -> Quantities:
-        code = self.encoder(x)
-        h = torch.cat([code, *([] if t is None else [t[:, None]]), *([] if z is None else [z])], dim=1)
+        moment = [] if t is None else [t[:, None]]
+        at = torch.cat([x, *moment], dim=1) if self._encodes_time else x
+        code = self.encoder(at)
+        h = torch.cat([code, *(moment if self._raw_time else []), *([] if z is None else [z])], dim=1)
         base = self._base.value(x) if self._base else 0.0
         if not want & {"sdf_gradient", "sdf_time_derivative"}:
             out = self.mlp(h)
             return {"sdf": out[:, 0] + base, "feature": out[:, 1:]}
         out, g = self.mlp.value_and_pullback(h)
         quantities = {"sdf": out[:, 0] + base, "feature": out[:, 1:]}
+        through = self.encoder.pullback(at, g[:, : code.shape[1]])
         if "sdf_gradient" in want:
-            gradient = self.encoder.pullback(x, g[:, : code.shape[1]])
+            gradient = through[:, :3]
             quantities["sdf_gradient"] = gradient + self._base.gradient(x) if self._base else gradient
         if "sdf_time_derivative" in want:
-            quantities["sdf_time_derivative"] = g[:, code.shape[1]]
+            rates = [g[:, code.shape[1]]] if self._raw_time else []
+            rates += [through[:, 3]] if self._encodes_time else []
+            quantities["sdf_time_derivative"] = torch.stack(rates).sum(dim=0)
         return quantities

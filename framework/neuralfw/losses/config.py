@@ -49,6 +49,7 @@ class SdfRegressionConfig(ComponentConfig):
     """Options of `sdf_regression`."""
 
     power: Literal[1, 2] = Option(1, description="1: absolute, 2: squared difference")
+    relative: bool = Option(False, description="as a share of the observed distance's absolute value, plus 0.01")
 
     def wiring(self) -> Wiring:
         return Wiring(needs=("sdf",), observes=("sdf",))

@@ -70,11 +70,12 @@ class OffSurface(Loss):
 
 
 class SdfRegression(Loss):
-    """The distance is the observed one."""
+    """The distance is the observed one: f - d, or with `relative` (f - d) / (|d| + 0.01), by its power."""
 
     def __init__(self, config: SdfRegressionConfig, build: Build) -> None:
         super().__init__(config, build)
-        self._power = config.power
+        self._power, self._relative = config.power, config.relative
 
     def __call__(self, outputs: Quantities, batch: Quantities) -> Float[Tensor, ""]:
-        return mean(power(outputs["sdf"] - batch["sdf"], self._power))
+        difference = outputs["sdf"] - batch["sdf"]
+        return mean(power(difference / (batch["sdf"].abs() + 0.01) if self._relative else difference, self._power))

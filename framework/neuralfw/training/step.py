@@ -93,7 +93,7 @@ class StepContext:
         """The step's one time stamp in [0, 1]: drawn, or each stamp of the data in turn."""
         if self._time is None:
             stamps = next((p.data.times for p in self.passes.values() if p.data is not None and p.data.times), ())
-            if self.stage.time == "cycle":
+            if self.stage.time == "cycle" and stamps:
                 self._time = stamps[self.clock.stage % len(stamps)]
             else:
                 draw = float(torch.rand((), generator=self.generator(f"time/{self.set}")))

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from .config import HashGridConfig
 
-PRIMES = (1, 2654435761, 805459861)
-"""Multipliers of the hash of a vertex (x, y, z), eq. 4."""
+PRIMES = (1, 2654435761, 805459861, 3674653429)
+"""Multipliers of the hash of a vertex (x, y, z, t), eq. 4; the last one is tiny-cuda-nn's."""
 
 _ROUNDING = 1e-6
 """A resolution that is a whole number but for the rounding of the power is that number."""
@@ -16,24 +16,26 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Level:
-    """One grid over the unit cube: vertex i of an axis lies at (i - ½)/scale.
+    """One grid over the unit cube of three or four dimensions: vertex i of an axis lies at (i - ½)/scale.
 
     Attributes:
         scale: cells along an axis, a fraction.
         resolution: vertices along an axis.
         entries: rows of the table that belong to it.
         offset: the first of them.
+        dimensions: axes of the grid.
     """
 
     scale: float
     resolution: int
     entries: int
     offset: int
+    dimensions: int = 3
 
     @property
     def hashed(self) -> bool:
         """Whether vertices share rows; the others have one each."""
-        return self.entries < self.resolution**3
+        return bool(self.entries < self.resolution**self.dimensions)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Grid:
         base, growth: vertices along an axis of the coarsest grid, and the ratio of neighbouring resolutions.
         log2_table_size: logarithm of the most entries that a level has.
         smooth: whether interpolation is by f²(3-2f) instead of f.
+        dimensions: axes of the grids.
     """
 
     levels: tuple[Level, ...]
@@ -54,6 +57,7 @@ class Grid:
     growth: float
     log2_table_size: int
     smooth: bool
+    dimensions: int = 3
 
     @classmethod
     def of(cls, config: HashGridConfig) -> Grid:
@@ -64,10 +68,12 @@ class Grid:
         for k in range(config.levels):
             scale = config.base * growth**k - 1.0
             resolution = math.ceil(scale * (1.0 - _ROUNDING)) + 1
-            entries = min(-(-(resolution**3) // 8) * 8, 2**config.log2_table_size)
-            levels.append(Level(scale, resolution, entries, sum(level.entries for level in levels)))
+            entries = min(-(-(resolution**config.dimensions) // 8) * 8, 2**config.log2_table_size)
+            levels.append(Level(scale, resolution, entries, sum(level.entries for level in levels), config.dimensions))
         smooth = config.interpolation == "smoothstep"
-        return cls(tuple(levels), config.features, config.base, growth, config.log2_table_size, smooth)
+        return cls(
+            tuple(levels), config.features, config.base, growth, config.log2_table_size, smooth, config.dimensions
+        )
 
     @property
     def entries(self) -> int:

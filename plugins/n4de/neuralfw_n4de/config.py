@@ -1,10 +1,11 @@
-"""Options of the updates. Imports no torch."""
+"""Options of the plugin's components. Imports no torch."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from neuralfw.config import ComponentConfig, Number, Option, Ref, Scheduled, Wiring
+from neuralfw.config import ComponentConfig, DataConfig, EncoderConfig, Number, Option, Ref, Scheduled, Unit, Wiring
 
 
 class FlowConfig(ComponentConfig):
@@ -37,7 +38,56 @@ class LevelSetConfig(FlowConfig):
         ge=0,
         description="points off the surface for each step of the fit, half near it, that follow the nearest vertex",
     )
+    hold: int = Option(
+        0,
+        ge=0,
+        description="points for each other moment of a sequence that keep their last targets in each step of the fit",
+    )
 
 
 class MeshSdfConfig(FlowConfig):
     """Options of `mesh_sdf`."""
+
+
+class TimeSmoothnessConfig(ComponentConfig):
+    """Options of `time_smoothness`."""
+
+    power: Literal[1, 2] = Option(1, description="1: absolute value, 2: square")
+
+    def wiring(self) -> Wiring:
+        return Wiring(needs=("sdf_time_derivative",))
+
+
+class KPlanesConfig(EncoderConfig):
+    """Options of `k_planes`."""
+
+    product: Literal["all", "opposite"] = Option(
+        "all",
+        description="the six planes' features multiplied; or each plane of space with that of the third axis and time, "
+        "the three products side by side (HexPlane)",
+    )
+    features: int = Option(8, ge=1, description="features of each vertex of a plane")
+    levels: int = Option(3, ge=1, description="sets of planes, from coarse to fine")
+    base: int = Option(16, ge=2, description="vertices along an axis of space of the coarsest planes; they double")
+    frames: int = Option(5, ge=2, description="vertices along the axis of time, from 0 to 1, of all planes")
+    size: Annotated[float, Unit("scene units")] = Option(
+        1.0, gt=0, description="the planes fill the cube [-size, size]³; points outside read its surface"
+    )
+    include_input: bool = Option(True, description="keep the coordinates, which a start as a sphere needs")
+
+    def inputs(self) -> tuple[str, ...]:
+        return ("points", "time")
+
+
+class SolidConfig(DataConfig):
+    """Options of `solid`."""
+
+    shape: Literal["sphere", "ellipsoid", "cube"] = Option(
+        "sphere", description="|x| - 1; √Σ(x/a)² - 1 with a = 1, 1.5, 2, which is no distance; max|x_i| - 1"
+    )
+    radius: Annotated[float, Unit("scene units")] = Option(1.0, gt=0, description="the unit of these formulas")
+    size: Annotated[float, Unit("scene units")] = Option(1.0, gt=0, description="points are uniform in [-size, size]³")
+    batch: int = Option(16384, ge=1, description="samples of a batch, each at a time of its own")
+
+    def sets(self) -> Mapping[str, tuple[str, ...]]:
+        return {"train": ("points", "time", "sdf")}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from jaxtyping import Float
 from scipy.spatial import KDTree
@@ -12,6 +14,7 @@ from neuralfw.training.step import StepContext, TermValue
 
 from .config import LevelSetConfig
 from .flow import mean_edge, normal_speed
+from .moments import Moments, drawn
 from .moving import Front, MovingSurface
 
 _TYPICAL = 0.95
@@ -27,11 +30,19 @@ class LevelSet(MovingSurface):
     Δt = `dt`, or such that the 95th percentile of Δt |V·n| is `max_voxels`: the scale of the losses drops out. In
     either case no target asks for more than `max_voxels`. Points off the surface have the speed of their nearest
     vertex (extension velocities: Adalsteinsson and Sethian 1999), so that all level sets move and φ stays a distance.
+    With `hold` each moment of a sequence keeps its last targets while the surface moves at another.
     """
 
     def __init__(self, config: LevelSetConfig, build: Build) -> None:
         super().__init__(config, build)
         self._config = config
+        self._moments = Moments(config.hold)
+
+    def state(self) -> dict[str, Tensor]:
+        return self._moments.state()
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        self._moments.load_state(state)
 
     def move(self, ctx: StepContext, front: Front, fitted: list[str]) -> None:
         voxel = mean_edge(front.vertices, front.faces)
@@ -40,12 +51,13 @@ class LevelSet(MovingSurface):
         around = self._off_surface(ctx, front, motion, voxel)
         receivers = frozenset(ctx.scene.parameters_of(self._config.field))
         generator = ctx.generator("fit")
+        asked = (front.inputs, targets) if around is None else _joined([(front.inputs, targets), around])
+        others = self._moments.others(front.inputs)
+        self._moments.keep(*asked, ctx.generator("hold"))
         for _ in range(self._config.inner_steps):
-            inputs, target = _drawn(front.inputs, targets, self._config.batch, generator)
-            if around is not None:
-                more, wanted = around
-                inputs = {q: torch.cat([v, more[q]]) for q, v in inputs.items()}
-                target = torch.cat([target, wanted])
+            parts = [drawn(front.inputs, targets, self._config.batch, generator)]
+            parts += [around] if around is not None else []
+            inputs, target = _joined([*parts, *others])
             difference = front.view.evaluate(inputs, frozenset({"sdf"}))["sdf"] - target
             value = difference.abs().mean() if self._config.fit == "l1" else difference.square().mean()
             fit = TermValue(value, receivers=receivers)
@@ -92,11 +104,7 @@ class LevelSet(MovingSurface):
         return inputs, value - motion[owner]
 
 
-def _drawn(
-    inputs: Quantities, targets: Float[Tensor, " n"], count: int, generator: torch.Generator
-) -> tuple[Quantities, Float[Tensor, " m"]]:
-    """Return so many of the points with their targets, or all."""
-    if len(targets) <= count:
-        return inputs, targets
-    chosen = torch.randint(len(targets), (count,), generator=generator).to(targets.device)
-    return {q: v[chosen] for q, v in inputs.items()}, targets[chosen]
+def _joined(parts: Sequence[tuple[Quantities, Tensor]]) -> tuple[Quantities, Float[Tensor, " n"]]:
+    """Return inputs and targets, one after the other."""
+    inputs = {q: torch.cat([part[q] for part, _ in parts]) for q in parts[0][0]}
+    return inputs, torch.cat([targets for _, targets in parts])

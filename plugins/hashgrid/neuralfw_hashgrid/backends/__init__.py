@@ -18,30 +18,31 @@ from neuralfw.errors import UserError
 from ..grid import Grid
 
 _MODULES = {"cpu": "cpu", "torch": "plain", "tinycudann": "tinycudann"}
+_ONLY_THREE = "written for three dimensions"
 
 
 @runtime_checkable
 class Backend(Protocol):
     """What a backend module offers."""
 
-    def encode(self, grid: Grid, u: Float[Tensor, "n 3"], table: Float[Tensor, "entries f"]) -> Tensor: ...
+    def encode(self, grid: Grid, u: Float[Tensor, "n d"], table: Float[Tensor, "entries f"]) -> Tensor: ...
 
-    def pullback(self, grid: Grid, u: Float[Tensor, "n 3"], table: Float[Tensor, "entries f"], g: Tensor) -> Tensor: ...
+    def pullback(self, grid: Grid, u: Float[Tensor, "n d"], table: Float[Tensor, "entries f"], g: Tensor) -> Tensor: ...
 
 
-def choose(name: str, device: torch.device) -> tuple[str, str]:
+def choose(name: str, device: torch.device, dimensions: int = 3) -> tuple[str, str]:
     """Return the backend that a name means on a device, and why.
 
     Raises:
         UserError: the one that is named does not work there.
     """
     if name != "auto":
-        if reason := _unfit(name, device):
+        if reason := _unfit(name, device, dimensions):
             raise UserError(f"hash_grid: backend {name!r} does not work here: {reason}; use 'auto' or 'torch'")
         return name, "as asked for"
     if device.type == "cpu":
-        return "cpu", "the device is a CPU"
-    if reason := _unfit("tinycudann", device):
+        return ("cpu", "the device is a CPU") if dimensions == 3 else ("torch", f"the loops of cpu are {_ONLY_THREE}")
+    if reason := _unfit("tinycudann", device, dimensions):
         return "torch", f"tinycudann does not work here: {reason}"
     return "tinycudann", "it is installed"
 
@@ -51,7 +52,9 @@ def load(name: str) -> Backend:
     return cast(Backend, importlib.import_module(f"{__name__}.{_MODULES[name]}"))
 
 
-def _unfit(name: str, device: torch.device) -> str | None:
+def _unfit(name: str, device: torch.device, dimensions: int) -> str | None:
+    if name == "cpu" and dimensions != 3:
+        return f"its loops are {_ONLY_THREE}"
     if name == "cpu" and device.type != "cpu":
         return f"it computes on a CPU and the run is on {device.type}"
     if name != "tinycudann":

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..grid import Grid
 
 
-def encode(grid: Grid, u: Float[Tensor, "n 3"], table: Float[Tensor, "entries f"]) -> Float[Tensor, "n features"]:
+def encode(grid: Grid, u: Float[Tensor, "n d"], table: Float[Tensor, "entries f"]) -> Float[Tensor, "n features"]:
     """Return the features of points of the unit cube; see `plain.encode`."""
     if not len(u):
         return u.new_empty(0, len(grid.levels) * grid.features)
@@ -22,8 +22,8 @@ def encode(grid: Grid, u: Float[Tensor, "n 3"], table: Float[Tensor, "entries f"
 
 
 def pullback(
-    grid: Grid, u: Float[Tensor, "n 3"], table: Float[Tensor, "entries f"], g: Float[Tensor, "n features"]
-) -> Float[Tensor, "n 3"]:
+    grid: Grid, u: Float[Tensor, "n d"], table: Float[Tensor, "entries f"], g: Float[Tensor, "n features"]
+) -> Float[Tensor, "n d"]:
     """Return Jᵀg for the Jacobian J of the features at u, differentiable once more in u, the table and g."""
     with torch.enable_grad():
         u = u if u.requires_grad else u.detach().requires_grad_()
@@ -42,4 +42,4 @@ def _encoding(grid: Grid) -> Any:
         "per_level_scale": grid.growth,
         "interpolation": "Smoothstep" if grid.smooth else "Linear",
     }
-    return tinycudann.Encoding(3, options, dtype=torch.float32)
+    return tinycudann.Encoding(grid.dimensions, options, dtype=torch.float32)
