@@ -112,14 +112,14 @@ def test_transforms_frames_of_their_own(tmp_path, cameras, images):
     )
     file = tmp_path / "transforms.json"
     document = json.loads(file.read_text())
-    document["frames"][0] |= {"fl_x": 40.0, "k1": 0.01, "time": 0.25, "depth_file_path": "d.png"}
+    document["frames"][0] |= {"fl_x": 40.0, "k1": 0.01, "depth_file_path": "d.png"}
     document["frames"][3]["file_path"] = "images/gone.png"
     file.write_text(json.dumps(document))
     capture = read_capture(file)
     first, second = capture.views[:2]
     assert (first.camera.fx, first.camera.fy, second.camera.fx) == (40.0, 30.0, 30.0)
     assert first.distortion.coefficients == (0.01, 0.0, 0.0, 0.0) and second.distortion is None
-    assert first.time == 0.25 and first.depth.path == tmp_path / "d.png" and second.time is None
+    assert first.depth.path == tmp_path / "d.png" and second.depth is None
     assert len(capture.views) == 5 and "images/gone.png" in capture.notes[0]
     assert capture.split == {"train": (0,), "val": (2,)}
 

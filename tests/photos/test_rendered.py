@@ -10,7 +10,7 @@ import pytest
 import trimesh
 
 from neuralfw.errors import UserError
-from neuralfw.geometry import read_mesh
+from neuralfw.geometry import read_mesh, write_mesh
 from neuralfw.geometry.mesh_sequence import TRUTH, find_meshes
 from neuralfw.photos.hull import Hull
 from neuralfw.photos.masks import mask_source
@@ -46,6 +46,28 @@ def test_the_colours_are_the_cosine_of_the_faces_to_the_image(tmp_path: Path) ->
     # a ray at the angle t to the axis meets the sphere where its normal is at asin(4 sin t) - t to that ray
     angle = np.arctan((np.arange(10, 54) + 0.5 - 32.0) / view.camera.fx)
     assert row == pytest.approx(np.cos(np.arcsin(4.0 * np.sin(angle)) - angle), abs=0.1)
+
+
+def test_vertices_lend_their_colours_with_and_without_light(tmp_path: Path) -> None:
+    """A ball, red where x > 0 and blue where x < 0: colours are those, times the cosine where it is lit."""
+    ball = trimesh.creation.icosphere(4)
+    colors = np.where(ball.vertices[:, :1] > 0.0, [[1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]])
+    write_mesh(tmp_path / "ball.ply", ball.vertices, ball.faces, colors=colors)
+    for lit in (True, False):
+        photograph([tmp_path / "ball.ply"], tmp_path / f"{lit}", views=4, size=48, lit=lit)
+    lit_views, views = (read_capture(tmp_path / f"{lit}").views for lit in (True, False))
+    for shaded, plain in zip(lit_views, views, strict=True):
+        bright, flat = (read_picture(view.image, (48, 48)) / 255.0 for view in (shaded, plain))
+        assert (bright[..., 3] == flat[..., 3]).all() and (flat[..., 1] == 0.0).all()
+        inside = flat[..., 3] == 1.0
+        assert flat[inside][:, [0, 2]].sum(axis=1) == pytest.approx(1.0, abs=0.01)
+        # the sphere's point in a pixel, by the ray's nearer intersection
+        origin, rays = plain.camera.rays()
+        along = rays @ origin
+        points = origin + rays * (-along - np.sqrt(np.maximum(along**2 - origin @ origin + 1.0, 0.0)))[..., None]
+        sure = inside & (np.abs(points[..., 0]) > 0.15)
+        assert (flat[sure][:, 0] > 0.5).tolist() == (points[sure][:, 0] > 0.0).tolist()
+        assert bright[sure][:, [0, 2]].sum(axis=1) == pytest.approx(-points[sure] @ plain.camera.axis, abs=0.06)
 
 
 def test_the_hull_of_the_masks_holds_the_object(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def convert(
     ] = None,
     views: Annotated[int, typer.Option("--views", min=4, help="Cameras around a mesh.")] = 60,
     size: Annotated[int, typer.Option("--size", min=16, help="Pixels along an edge of the images of a mesh.")] = 256,
+    unlit: Annotated[bool, typer.Option("--unlit", help="Colours of a mesh as they are, without a light.")] = False,
     format: Format = None,
     images: Images = None,
     cameras: Cameras = None,
@@ -87,9 +88,9 @@ def convert(
     """Write photographs in the layout of IDR, normalised to the unit sphere by their masks.
 
     DST gets image/, mask/ and cameras.npz; with noise also cameras_linear_init.npz. A mesh is photographed instead,
-    in the layout of the NeRF-synthetic scenes, its coverage as alpha channel; a folder of numbered meshes at a time
-    for each. A model of another program that a plugin reads, such as IDR's, becomes a run, which eval, export and
-    transfer take like any other.
+    in the layout of the NeRF-synthetic scenes, in the colours of its vertices under a head light, its coverage as alpha
+    channel; a folder of numbered meshes at a time for each. A model of another program that a plugin reads, such as
+    IDR's, becomes a run, which eval, export and transfer take like any other.
     """
     from ..hooks import hook_manager
     from ..registry import discover
@@ -103,7 +104,7 @@ def convert(
         from ..photos.rendered import photograph
 
         if files := find_meshes(source):
-            notes = photograph(files, target, views=views, size=size)
+            notes = photograph(files, target, views=views, size=size, lit=not unlit)
     if notes is None:
         from ..photos.convert import Noise
         from ..photos.convert import convert as write_photographs

@@ -64,7 +64,9 @@ class UniformConfig(DataConfig):
     size: Annotated[float | None, Unit("scene units")] = Option(
         None, gt=0, description="half the edge of a cube about the origin, instead of the data's box"
     )
-    time: bool = Option(False, description="also draw a time in [0, 1] for each sample")
+    time: bool | Literal["step"] = Option(
+        False, description='also draw a time in [0, 1] for each sample; or give all the step\'s: "step"'
+    )
 
     def sets(self) -> Mapping[str, tuple[str, ...]]:
         return {"train": ("points", "time") if self.time else ("points",)}

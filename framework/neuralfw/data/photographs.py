@@ -164,8 +164,10 @@ class Photographs:
 
     def _refuse_empty(self, masks: Iterable[tuple[int, UInt8[np.ndarray, "_ _"]]]) -> None:
         """Refuse masks that show no object."""
-        if black := [self._views[index].name for index, mask in masks if not (mask >= COVERED).any()]:
-            raise UserError(empty(*black))
+        black = [self._views[index] for index, mask in masks if not (mask >= COVERED).any()]
+        if black:
+            moments = ("" if view.time is None else f" at time {view.time:g}" for view in black)
+            raise UserError(empty(*(view.name + moment for view, moment in zip(black, moments, strict=True))))
 
     def _read(self, index: int) -> Pixels:
         view, section = self._views[index], self._sections[index]

@@ -148,6 +148,8 @@ class Uniform(Data):
         count = self._config.batch
         lower, upper = self._box
         batch = {"points": lower + (upper - lower) * torch.rand(count, 3, generator=request.generator)}
-        if self._config.time:
+        if self._config.time == "step" and request.time is not None:
+            batch["time"] = torch.full((count,), request.time)
+        elif self._config.time:
             batch["time"] = torch.rand(count, generator=request.generator)
         return batch

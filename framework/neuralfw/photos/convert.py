@@ -99,6 +99,8 @@ def convert(
         notes.append(f"{NOISY} holds the disturbed cameras, cameras.npz the true ones")
     if capture.split:
         notes.append("the layout has no sets: say holdout = 8 for a set test")
+    if any(view.time is not None for view in capture.views):
+        notes.append("the layout has no time stamps: all photographs are taken to show one moment")
     return [f"{len(capture.views)} photographs with masks and cameras", *notes]
 
 

@@ -32,18 +32,20 @@ HELD_OUT = 6
 """One view is held out for so many that are trained on."""
 
 
-def photograph(files: Sequence[Path], target: Path, *, views: int = 60, size: int = 256) -> list[str]:
+def photograph(files: Sequence[Path], target: Path, *, views: int = 60, size: int = 256, lit: bool = True) -> list[str]:
     """Write images of a mesh, or of a sequence of meshes, and their cameras; return notes.
 
-    Each image is the mesh in a white that a head light shades: the cosine between a face and the image plane.
-    Its alpha channel is the coverage, which is the mask. Each time of a sequence is seen by all cameras, its
-    stamps run evenly from 0 to 1. The meshes are written beside the images, in `TRUTH`.
+    Each image is the mesh in the colours of its vertices, white where it has none, that a head light shades: times the
+    cosine between a face and the image plane. Its alpha channel is the coverage, which is the mask. Each time of a
+    sequence is seen by all cameras, its stamps run evenly from 0 to 1. The meshes are written beside the images, in
+    `TRUTH`.
 
     Args:
         files: of the meshes, in the order of time.
         target: folder to write, absent or empty.
         views: cameras that are trained on; a sixth of that number more are held out.
         size: width and height of the images, pixels.
+        lit: shade; else colours are as they are.
 
     Raises:
         UserError: a mesh cannot be read, or `target` holds something.
@@ -55,7 +57,7 @@ def photograph(files: Sequence[Path], target: Path, *, views: int = 60, size: in
     radius = float(np.linalg.norm(everything - center, axis=1).max())
     for name, count in (("train", views), ("test", max(1, views // HELD_OUT))):
         cameras = around(center, radius, count, size, turned=0.5 if name == "test" else 0.0)
-        _write_set(target, name, meshes, cameras)
+        _write_set(target, name, meshes, cameras, lit=lit)
     for index, mesh in enumerate(meshes):
         write_mesh(target / TRUTH / f"{index:04d}.ply", mesh.vertices, mesh.faces, colors=mesh.colors)
     notes = [f"{files[i].name}: {note}" for i, mesh in enumerate(meshes) for note in mesh.notes]
@@ -76,26 +78,31 @@ def around(
     ]
 
 
-def shaded(mesh: Mesh, camera: Camera) -> UInt8[np.ndarray, "h w 2"]:
-    """Return what a camera sees of a mesh: grey levels and coverage, colours not multiplied by it."""
+def shaded(mesh: Mesh, camera: Camera, *, lit: bool = True) -> UInt8[np.ndarray, "h w channels"]:
+    """Return what a camera sees of a mesh: colours, not multiplied by coverage, and coverage.
+
+    Four channels where the mesh has colours; else two, grey and coverage.
+    """
     fine = rasterize(mesh.vertices, mesh.faces, camera.resized(FINER * camera.width, FINER * camera.height))
-    light = np.abs(mesh.face_normals @ camera.axis)
-    samples = np.where(fine.hit, light[fine.face], 0.0)
+    colors = np.ones((len(mesh.vertices), 1)) if mesh.colors is None else mesh.colors
+    samples = fine.interpolate(colors, mesh.faces)
+    if lit:
+        samples *= np.abs(mesh.face_normals @ camera.axis)[fine.face][..., None]
     blocks = (camera.height, FINER, camera.width, FINER)
-    coverage = fine.hit.reshape(blocks).mean(axis=(1, 3))
-    grey = samples.reshape(blocks).mean(axis=(1, 3)) / np.where(coverage > 0.0, coverage, 1.0)
-    levels = np.round(255.0 * np.stack([grey, coverage], axis=-1))
-    image: UInt8[np.ndarray, "h w 2"] = levels.astype(np.uint8)
+    coverage = fine.hit.reshape(blocks).mean(axis=(1, 3))[..., None]
+    color = samples.reshape(*blocks, -1).mean(axis=(1, 3)) / np.where(coverage > 0.0, coverage, 1.0)
+    levels = np.round(255.0 * np.concatenate([color.clip(0.0, 1.0), coverage], axis=-1))
+    image: UInt8[np.ndarray, "h w channels"] = levels.astype(np.uint8)
     return image
 
 
-def _write_set(target: Path, name: str, meshes: Sequence[Mesh], cameras: Sequence[Camera]) -> None:
+def _write_set(target: Path, name: str, meshes: Sequence[Mesh], cameras: Sequence[Camera], *, lit: bool) -> None:
     frames, times = [], stamps(len(meshes))
     for index, mesh in enumerate(meshes):
         for view, camera in enumerate(cameras):
             stem = f"{view:03d}" if len(meshes) == 1 else f"{index:04d}_{view:03d}"
             encoded = BytesIO()
-            Image.fromarray(shaded(mesh, camera), "LA").save(encoded, "PNG")
+            Image.fromarray(shaded(mesh, camera, lit=lit)).save(encoded, "PNG")
             write_file(target / name / f"{stem}.png", encoded.getvalue())
             pose = np.linalg.inv(camera.world_to_camera) @ np.diag([1.0, -1.0, -1.0, 1.0])
             frame = {"file_path": f"./{name}/{stem}", "transform_matrix": pose.tolist()}

@@ -12,6 +12,7 @@ from neuralfw.photos.middlebury import find_parameters, read_middlebury
 from neuralfw.photos.model import Capture
 from neuralfw.photos.neilf import read_neilf
 from neuralfw.photos.pictures import has_alpha
+from neuralfw.photos.stamps import check_stamps
 from neuralfw.photos.transforms import read_blender, read_transforms
 
 
@@ -111,7 +112,9 @@ def read_capture(
         format = detect(path)
     elif not (path.exists() and (FORMATS[format].fits(path) or cameras)):
         raise UserError(f"{path} is not of format {format}: {FORMATS[format].sign} was expected.")
-    return FORMATS[format].read(path, images, cameras, points)
+    capture = FORMATS[format].read(path, images, cameras, points)
+    check_stamps(capture, path)
+    return capture
 
 
 def offers(path: Path, format: str | None, *, images: str | None = None, cameras: str | None = None) -> frozenset[str]:

@@ -16,6 +16,7 @@ from neuralfw.photos.distortion import Distortion, split_parameters
 from neuralfw.photos.model import Capture, DepthMap, View
 from neuralfw.photos.pictures import ENDINGS, fit_to_file, size_of
 from neuralfw.photos.poses import from_camera_to_world
+from neuralfw.photos.stamps import stamp
 
 HOLDOUT = 8
 DEPTH_STEP = 0.001
@@ -94,7 +95,6 @@ def _view(folder: Path, image: Path, frame: Mapping[str, Any], where: str) -> Vi
     lens = _lens(frame, image, where)
     fx, fy, cx, cy = lens.pinhole
     camera = fit_to_file(Camera(pose, fx, fy, cx, cy, lens.width, lens.height), image, where)
-    time = frame.get("time")
     return View(
         name=image.relative_to(folder).as_posix() if image.is_relative_to(folder) else image.name,
         image=image,
@@ -102,7 +102,7 @@ def _view(folder: Path, image: Path, frame: Mapping[str, Any], where: str) -> Vi
         distortion=lens.distortion,
         valid=_beside(folder, frame, "mask_path"),
         depth=_depth(folder, image, frame),
-        time=float(time) if isinstance(time, int | float) and 0.0 <= time <= 1.0 else None,
+        time=stamp(frame.get("time"), where),
     )
 
 
