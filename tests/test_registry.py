@@ -174,7 +174,7 @@ def test_an_unknown_name_brings_the_nearest_and_the_plugin_that_has_it():
     with pytest.raises(NotFound, match="closest: frequency"):
         discover().find("encoder", "frequencys")
     with pytest.raises(NotFound, match="comes with neuralfw-n4de: pip install neuralfw-n4de"):
-        discover().find("field", "surface_splats")
+        discover().find("field", "mesh_sequence")
 
 
 def test_the_catalogue_agrees_with_the_plugins_that_are_installed():

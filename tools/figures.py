@@ -178,6 +178,17 @@ def ray_distance(run: Path, figure: dict[str, Any]) -> float:
     return float(np.percentile(np.concatenate(errors) / figure["diagonal"], figure["percentile"], method="higher"))
 
 
+def flat_color(run: Path, figure: dict[str, Any]) -> float:
+    """PSNR of one colour over the mask of photographs held out: the mean of all pixels of the object trained on."""
+    from neuralfw.metrics.images import psnr
+
+    images = photographs(run)
+    seen = {name: [images.view_batch(i) for i in images.members(name)] for name in ("train", "test")}
+    objects = {name: [(b["rgb"][0], b["mask"][0] > 0.5) for b in batches] for name, batches in seen.items()}
+    mean = np.concatenate([rgb[mask].numpy() for rgb, mask in objects["train"]]).mean(axis=0)
+    return statistics.fmean(psnr(rgb.new_tensor(mean).expand_as(rgb), rgb, mask) for rgb, mask in objects["test"])
+
+
 MEASURES: dict[str, Callable[[Path, dict[str, Any]], float]] = {
     "protocol": protocol,
     "radius_error": radius_error,
@@ -187,6 +198,7 @@ MEASURES: dict[str, Callable[[Path, dict[str, Any]], float]] = {
     "withheld_points": withheld_points,
     "observed_pixels": observed_pixels,
     "ray_distance": ray_distance,
+    "flat_color": flat_color,
 }
 
 

@@ -28,7 +28,7 @@ from neuralfw.cli.app import BUG
         (["eval", "no_such_run"], "is not a run directory"),
         (["export", "no_such_run"], "is not a run directory"),
         (["describe", "mlp_sfd"], "closest: mlp_sdf"),
-        (["describe", "surface_splats"], "pip install neuralfw-n4de"),
+        (["describe", "mesh_sequence"], "pip install neuralfw-n4de"),
         (["schema", "mlp_sfd"], "closest: mlp_sdf"),
         (["list", "fields"], "closest: field"),
         (["list", "--fits", "no_such"], "no such recipe"),

@@ -40,9 +40,10 @@ class MeshConfig(SurfaceConfig):
         "2 of the normal, which are learnt",
     )
     strength: Annotated[Number, Scheduled(ge=0)] = Option(1.0, description="brightness of the head light")
-    albedo: tuple[float, float, float] = Option(
-        (1.0, 1.0, 1.0), description="colour where the scene has no colour field"
+    colors: Literal["field", "albedo"] = Option(
+        "field", description="those of the scene's colour field, where it has one; or one colour in any case"
     )
+    albedo: tuple[float, float, float] = Option((1.0, 1.0, 1.0), description="that colour")
     silhouettes: Literal["auto", "all", "shown"] = Option(
         "auto",
         description="which edges are blended, and have a gradient: all; those of faces in the centre of a pixel, as "
@@ -52,12 +53,13 @@ class MeshConfig(SurfaceConfig):
 
     def wiring(self) -> Wiring:
         cameras = "world_to_camera?"
+        color = ("color?",) if self.colors == "field" else ()
         return Wiring(
-            needs=("sdf", "color?", cameras),
+            needs=("sdf", *color, cameras),
             observes=("world_to_camera", "intrinsics", "size", "view?", "background?"),
             supplies=("points", "view_direction", "sdf_gradient"),
             provides={
-                "rgb": ("sdf", "color?", cameras),
+                "rgb": ("sdf", *color, cameras),
                 **dict.fromkeys(("alpha", "depth", "normal"), ("sdf", cameras)),
                 **dict.fromkeys(("vertices", "faces"), ("sdf",)),
             },

@@ -69,7 +69,7 @@ class Mesh(Surface):
     ) -> Float[Tensor, "n 3"]:
         """Return the shaded colours of the vertices: those of the colour field, else of the options."""
         points = surface.vertices
-        if scene.has("color"):
+        if scene.has("color") and self._options.colors == "field":
             center = -pose[:3, :3].T @ pose[:3, 3]
             given = surface.coordinates() | {"view_direction": unit(center - points), "sdf_gradient": normals}
             with torch.no_grad():

@@ -120,6 +120,14 @@ def test_shading_is_that_of_the_normals(shading: str) -> None:
     assert_close(found["rgb"][sure], expected[sure][:, None] * torch.tensor([0.5, 1.0, 0.25]), atol=1e-4, rtol=1e-4)
 
 
+def test_one_colour_is_taken_in_any_case_where_that_is_said() -> None:
+    """With the colour field that the scene has beside it, images are those of a scene without one."""
+    options = 'colors = "albedo"\nalbedo = [0.5, 1.0, 0.25]\nshading = "head_light"'
+    images = [render(view_of(options, color=color), "rgb")["rgb"] for color in ("", COLOR)]
+    assert_close(*images)
+    assert images[0].max() > 0.5
+
+
 def test_images_move_the_vertices_and_the_colors_but_not_the_distance() -> None:
     view = view_of(color=COLOR)
     found = render(view, "rgb", "alpha", "vertices")

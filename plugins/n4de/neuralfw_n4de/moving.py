@@ -55,7 +55,8 @@ class MovingSurface(Update):
     """Sorts a step's passes: those that give the surface, those of which the field's other terms are, all others.
 
     The losses of the passes that give `vertices` make the flow. `move` of a subclass makes the field follow; the terms
-    of other passes that read the field join it there. Everything else takes its plain gradient step.
+    of other passes that read the field join it there. Everything else takes its plain gradient step, so also a pass
+    that detaches the field: it shows the surface and moves nothing of it.
     """
 
     def __init__(self, config: FlowConfig, build: Build) -> None:
@@ -90,7 +91,7 @@ class MovingSurface(Update):
     # -- passes --------------------------------------------------------------------------------------------------
 
     def _surfaces(self, ctx: StepContext, names: Iterable[str]) -> list[str]:
-        return [n for n in names if "vertices" in ctx.passes[n].plan.predicted]
+        return [n for n in names if "vertices" in ctx.passes[n].plan.predicted and self._trains_field(ctx, n)]
 
     def _trains_field(self, ctx: StepContext, name: str) -> bool:
         active, own = ctx.passes[name], ctx.scene.parameters_of(self._options.field)

@@ -96,6 +96,22 @@ def test_a_given_step_is_held_to_max_voxels(tmp_path: Path) -> None:
     assert 0.4 * ASKED < 0.6 - radius_of(path) < 1.6 * ASKED
 
 
+def test_a_pass_that_detaches_the_field_shows_the_surface_and_moves_nothing(tmp_path: Path) -> None:
+    """A loss there that would blow the sphere up changes nothing; nor is it enough to move anything."""
+    plain = recipe(tmp_path, SET, steps=3)
+    text = plain.read_text().replace("passes = {", 'passes = { shown = { renderer = "surface", detach = ["sdf"] },')
+    both = tmp_path / "both.toml"
+    both.write_text(
+        text.replace("losses = [", 'losses = [{ type = "area", name = "blow", on = "shown", weight = -50.0 },')
+    )
+    runs = [train(path, out=tmp_path / path.stem) for path in (plain, both)]
+    assert radius_of(runs[0]) == radius_of(runs[1])
+    alone = tmp_path / "alone.toml"
+    alone.write_text(text.replace('on = "surface"', 'on = "shown"'))
+    with pytest.raises(UserError, match="no loss stands on the surface of sdf"):
+        train(alone, out=tmp_path / "alone")
+
+
 def test_resume_is_exact(tmp_path: Path) -> None:
     check_resume(recipe(tmp_path, SET, steps=4), [], tmp_path, after=2)
 

@@ -10,10 +10,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..contract import NEAR, Image, Settings, Splats, View
-from ..kernels.harmonics import Y0, Y1, Y2, Y3
 from ..kernels.projection import DILATION
 from ..kernels.raster import ALPHA_MAX, ALPHA_MIN, T_MIN
 from ..rotations import axes
+from ..sh import shown
 
 
 def unavailable() -> str | None:
@@ -106,14 +106,7 @@ def colors(splats: Splats, view: View) -> Float[Tensor, "g 3"]:
     """Return the colours in which a camera sees the Gaussians."""
     W = view.world_to_camera
     center = -W[:3, :3].T @ W[:3, 3]
-    x, y, z = torch.nn.functional.normalize(splats.means - center, dim=1).unbind(dim=1)
-    basis = [torch.full_like(x, Y0), -Y1 * y, Y1 * z, -Y1 * x]
-    basis += [Y2[0] * x * y, Y2[1] * y * z, Y2[2] * (2 * z * z - x * x - y * y), Y2[3] * x * z, Y2[4] * (x * x - y * y)]
-    basis += [Y3[0] * y * (3 * x * x - y * y), Y3[1] * x * y * z, Y3[2] * y * (4 * z * z - x * x - y * y)]
-    basis += [Y3[3] * z * (2 * z * z - 3 * x * x - 3 * y * y), Y3[4] * x * (4 * z * z - x * x - y * y)]
-    basis += [Y3[5] * z * (x * x - y * y), Y3[6] * x * (x * x - 3 * y * y)]
-    Y = torch.stack(basis[: splats.sh.shape[1]], dim=1)
-    return (torch.einsum("gk,gkc->gc", Y, splats.sh) + 0.5).clamp_min(0.0)
+    return shown(splats.sh, torch.nn.functional.normalize(splats.means - center, dim=1))
 
 
 def _fill(

@@ -1,0 +1,96 @@
+"""Gaussians on the surface of a distance that moves, as N4DE shows colours (Razlighi et al. 2024, arXiv 2411.15018)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from neuralfw.components import Build, Field, Quantities, SdfField
+from neuralfw.errors import UserError
+from neuralfw.geometry import Mesh, sample_surface
+from neuralfw.meshing import extract
+from neuralfw_gaussians.on_surface import turning_z_to
+
+from .color import SurfaceColor
+from .color_config import SurfaceSplatsConfig
+
+
+class SurfaceSplats(Field):
+    """One Gaussian of constant size at each vertex of the zero level set, or at each of some samples of it.
+
+    It has no parameters: colour, opacity and rotation are those of a `surface_color` there, the set of them is that of
+    the moment. Disks (`thickness` below 1) turn with the surface instead.
+    """
+
+    role = "gaussians"
+
+    def __init__(self, config: SurfaceSplatsConfig, build: Build) -> None:
+        super().__init__(config, build)
+        sdf, color = build.scene.fields[config.sdf], build.scene.fields[config.color]
+        if not isinstance(color, SurfaceColor):
+            raise UserError(f'{build.place}: splats need a surface_color, which the field "{config.color}" is not')
+        self._config, self._place, self._graph = config, build.place, build.scene.graph
+        self._parts: tuple[SdfField, SurfaceColor] = (sdf, color)  # type: ignore[assignment]
+
+    def evaluate(self, inputs: Mapping[str, Tensor], want: frozenset[str]) -> Quantities:
+        """Return the wanted quantities at `time`, which all Gaussians share, where the batch has one."""
+        time = inputs.get("time")
+        key = (self._place, None if time is None else float(time[0]))
+        if key not in self._graph:
+            self._graph[key] = self._points(time)
+        at: Tensor = self._graph[key]
+        times = None if time is None else time[:1].expand(len(at))
+        sdf, color = self._parts
+        flat = self._config.thickness < 1.0
+        gradient = None
+        if flat or color.takes_normals:
+            with torch.no_grad():
+                gradient = sdf(at, times, want=frozenset({"sdf_gradient"}))["sdf_gradient"]
+        outputs: Quantities = {"gaussians/means": self._attached(at, times) if self._config.attached else at}
+        if want & {"gaussians/rotations", "gaussians/opacities", "gaussians/sh"}:
+            look = color.look(at, times, gradient)
+            outputs |= {"gaussians/rotations": look.rotations, "gaussians/opacities": look.opacities}
+            outputs["gaussians/sh"] = look.sh
+        if flat and gradient is not None:
+            outputs["gaussians/rotations"] = turning_z_to(normalize(gradient, dim=1))
+        cell = 2.0 * self._config.size / self._config.resolution
+        sides = at.new_tensor([1.0, 1.0, self._config.thickness])
+        outputs["gaussians/scales"] = (self._config.scale * cell * sides).expand(len(at), 3)
+        return {q: outputs[q] for q in want}
+
+    @torch.no_grad()
+    def _points(self, time: Float[Tensor, " n"] | None) -> Float[Tensor, "g 3"]:
+        """Return where they lie at a time.
+
+        Raises:
+            EmptySurfaceError: the distance has no zero level set in the cube.
+        """
+        device = next(self._parts[1].parameters()).device
+        if device.type == "meta":
+            raise NotImplementedError("how many splats a surface has is known when it is extracted")
+        surface = extract(self._distance(time), self._cube(), self._config.resolution, device=device)
+        points = surface.vertices
+        if self._config.samples is not None:
+            mesh = Mesh(surface.vertices.astype(np.float64), surface.faces)
+            points = sample_surface(mesh, self._config.samples, np.random.default_rng(0))[0]
+        return torch.from_numpy(points).to(device, torch.get_default_dtype())
+
+    def _distance(self, time: Float[Tensor, " n"] | None) -> Callable[[Float[Tensor, "n 3"]], Float[Tensor, " n"]]:
+        sdf = self._parts[0]
+        return lambda x: sdf(x, None if time is None else time[:1].expand(len(x)))["sdf"]
+
+    def _cube(self) -> tuple[list[float], list[float]]:
+        return [-self._config.size] * 3, [self._config.size] * 3
+
+    def _attached(self, at: Float[Tensor, "g 3"], times: Float[Tensor, " g"] | None) -> Float[Tensor, "g 3"]:
+        """Return the same points, whose derivative by the distance there is -n/|∇φ| (Remelli et al. 2020)."""
+        there = self._parts[0](at, times, want=frozenset({"sdf", "sdf_gradient"}))
+        gradient = there["sdf_gradient"].detach()
+        along = gradient / gradient.square().sum(dim=1, keepdim=True).clamp_min(1e-12)
+        moved: Tensor = at - (there["sdf"] - there["sdf"].detach())[:, None] * along
+        return moved
