@@ -201,3 +201,13 @@ def test_topology_changes_from_images_alone(tmp_path: Path, shape: str, parts: i
     assert found.body_count == parts
     assert found.euler_number == parts * 2 - 2 * genus
     assert json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["loss/pyramid"] < 0.1
+
+
+def test_a_flow_that_no_update_carries_on_is_warned_of():
+    changed = ["stages.hull.update=gradient", "stages.evolve.update=mesh_sdf"]
+    told = [note for note in check("nie", changed).notes if "carry on to" in note]
+    assert [note.partition(",")[0] for note in told] == [
+        'stage "hull": loss "mask_l1" moves vertices of "views"',
+        'stage "hull": loss "carve" moves vertices of "hull"',
+    ]
+    assert [note for note in check("nie").notes if "carry on to" in note] == []
