@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from neuralfw.geometry import Mesh, read_mesh
-from neuralfw.photos.rendered import find_meshes
+from neuralfw.geometry.mesh_sequence import find_meshes
 from neuralfw.picture import draw
 from neuralfw.run import Run
 
