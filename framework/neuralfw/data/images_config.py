@@ -69,7 +69,8 @@ class ImagesConfig(DataConfig):
         masked = ("mask",) if "mask" in found and self.masks == "auto" else ()
         given = ("rgb", *masked, *(q for q in ("valid", "depth", "time") if q in found), *CAMERA)
         held = {} if self.holdout == 0 else {"test": given}
-        return {"train": given, **held, "val": given, "all": given, "cameras": CAMERA}
+        cameras = (*CAMERA, *(["time"] if "time" in found else []))
+        return {"train": given, **held, "val": given, "all": given, "cameras": cameras}
 
     def batch_size(self, draw: BaseModel) -> int:
         assert isinstance(draw, ImagesConfig.Draw)

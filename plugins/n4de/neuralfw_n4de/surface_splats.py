@@ -24,7 +24,7 @@ class SurfaceSplats(Field):
     """One Gaussian of constant size at each vertex of the zero level set, or at each of some samples of it.
 
     It has no parameters: colour, opacity and rotation are those of a `surface_color` there, the set of them is that of
-    the moment. Disks (`thickness` below 1) turn with the surface instead.
+    the moment, extracted once a step. Disks (`thickness` below 1) turn with the surface instead.
     """
 
     role = "gaussians"
@@ -34,16 +34,16 @@ class SurfaceSplats(Field):
         sdf, color = build.scene.fields[config.sdf], build.scene.fields[config.color]
         if not isinstance(color, SurfaceColor):
             raise UserError(f'{build.place}: splats need a surface_color, which the field "{config.color}" is not')
-        self._config, self._place, self._graph = config, build.place, build.scene.graph
+        self._config, self._place, self._shared = config, build.place, build.scene.shared
         self._parts: tuple[SdfField, SurfaceColor] = (sdf, color)  # type: ignore[assignment]
 
     def evaluate(self, inputs: Mapping[str, Tensor], want: frozenset[str]) -> Quantities:
         """Return the wanted quantities at `time`, which all Gaussians share, where the batch has one."""
         time = inputs.get("time")
         key = (self._place, None if time is None else float(time[0]))
-        if key not in self._graph:
-            self._graph[key] = self._points(time)
-        at: Tensor = self._graph[key]
+        if key not in self._shared:
+            self._shared[key] = self._points(time)
+        at: Tensor = self._shared[key]
         times = None if time is None else time[:1].expand(len(at))
         sdf, color = self._parts
         flat = self._config.thickness < 1.0
