@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
-from neuralfw.config import Adam, FieldConfig, Option, Ref, Slot, SparseAdam, Spec, Unit, Wiring
+from neuralfw.config import Adam, FieldConfig, Option, Ref, Slot, SparseAdam, Spec, Unit, Wiring, of_space
 from neuralfw_gaussians.render_config import GAUSSIANS
 
 
@@ -27,6 +27,11 @@ class SurfaceColorConfig(FieldConfig):
     normals: bool = Option(False, description="take the surface's normal too, of which light is a simple function")
     width: int = Option(128, ge=1, description="units of a hidden layer")
     layers: int = Option(4, ge=1, description="number of hidden layers")
+
+    @field_validator("encoder")
+    @classmethod
+    def _of_space(cls, encoder: Spec) -> Spec:
+        return of_space(encoder)
 
     def wiring(self) -> Wiring:
         needs = ["points", *(["time"] if self.time else []), *(["view_direction"] if self.degree else [])]
