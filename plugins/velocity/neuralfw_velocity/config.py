@@ -28,7 +28,8 @@ class ShapePairConfig(DataConfig):
         "template", description="what corresponds: as files say; vertices of one number; or nothing that is known"
     )
     correspondence: InputPath | None = Option(
-        None, description="with file: .npy, .txt or .map, for each vertex of one shape the vertex of the other"
+        None,
+        description="with file: .npy, .txt or .map, a row for each vertex of one shape; -1 with base 0: no match",
     )
     back: InputPath | None = Option(None, description="with file: the same in the other direction, in addition")
     base: Literal[0, 1] = Option(0, description="number of the first vertex in those files")
@@ -113,6 +114,8 @@ class NavierStokesConfig(ComponentConfig):
     gamma: float = Option(1.0, ge=0, description="factor of the velocity itself")
 
     def wiring(self) -> Wiring:
+        if not self.alpha:
+            return Wiring(needs=("velocity",))
         return Wiring(needs=("velocity", "velocity_laplacian"), advises=("velocity:second_order",))
 
 

@@ -21,7 +21,7 @@ from neuralfw.run import Run
 from neuralfw.strict_json import dumps
 
 from .config import ShapePairConfig
-from .measures import against_target, between_ends, kept
+from .measures import MOMENTS, against_target, area_deviation, between_ends, kept
 from .pair import ShapePair
 
 STEPS = 32
@@ -50,11 +50,12 @@ def deform(root: Path, times: Sequence[float], mesh: Path | None, between: Seque
         found["times"][f"{t:g}"] = kept(source, moved)  # type: ignore[index]
         yield f"mesh: {path}"
     if mesh is None:
-        end = carried(run, source, (1.0,))[0]
-        found["end"] = against_target(source, end, pair.target)
+        moments = carried(run, source, MOMENTS)
+        found["end"] = against_target(source, moments[-1], pair.target)
+        found["area_deviation_x10"] = 10.0 * area_deviation(source, moments)
         if between and isinstance(pair.target, Mesh):
             true = [read_mesh(file) for file in between]
-            found["between"] = between_ends(source, pair.target, lambda ts: carried(run, source, ts), true, between)
+            found["between"] = between_ends(source, pair.target, moments, true, between)
     run.folder.eval.mkdir(exist_ok=True)
     text = dumps(found, indent=2)
     (run.folder.eval / "deformation.json").write_text(text + "\n", encoding="utf-8")

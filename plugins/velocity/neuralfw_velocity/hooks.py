@@ -1,4 +1,4 @@
-"""What the plugin takes part in: the verb `deform`. Imports no torch."""
+"""What the plugin takes part in: the verb `deform`, and `data convert` of the authors' folders. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ from neuralfw.hooks import hook
 @hook
 def neuralfw_commands(app: typer.Typer) -> None:
     app.command()(deform)
+
+
+@hook
+def neuralfw_convert(source: Path, target: Path, photographs: Path | None) -> list[str] | None:
+    from .official import convert, is_official
+
+    return convert(source, target) if photographs is None and is_official(source) else None
 
 
 def deform(

@@ -41,7 +41,9 @@ class NavierStokes(Loss):
         self._alpha, self._gamma = config.alpha, config.gamma
 
     def __call__(self, outputs: Quantities, batch: Quantities) -> Float[Tensor, ""]:
-        stress = self._gamma * outputs["velocity"] - self._alpha * outputs["velocity_laplacian"]
+        stress = self._gamma * outputs["velocity"]
+        if self._alpha:
+            stress = stress - self._alpha * outputs["velocity_laplacian"]
         return mean(stress.square().sum(dim=1))
 
 

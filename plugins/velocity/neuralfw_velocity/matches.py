@@ -64,14 +64,19 @@ def _oriented(config: ShapePairConfig, path: Path, source: int, target: int, the
             f"{path} has {len(index):,} rows, but {rows.name} has {count:,} vertices: one row for each was expected. "
             f'The other way round it is direction = "{"target_to_source" if there else "source_to_target"}"'
         )
-    outside = np.flatnonzero((index < 0) | (index >= most))
+    without = (index == -1) & (config.base == 0)
+    outside = np.flatnonzero(((index < 0) | (index >= most)) & ~without)
     if len(outside):
         row = int(outside[0])
         raise UserError(
             f"{path}, row {row + 1}: names vertex {index[row] + config.base}, but {named.name} has the vertices "
             f"{config.base} to {most - 1 + config.base}, counted from base = {config.base}"
         )
-    own, named_by = np.arange(count), np.bincount(index, minlength=most)
+    if without.all():
+        raise UserError(f"{path} names no vertex: -1 in every row")
+    own = np.flatnonzero(~without)
+    index = index[own]
+    named_by = np.bincount(index, minlength=most)
     crowded = np.flatnonzero((named_by > CROWD * count) & (named_by > 20 * max(1, count // most)))
     notes = tuple(
         f"{path.name}: {named_by[v]:,} rows name vertex {v + config.base}: taken as without match and left out"

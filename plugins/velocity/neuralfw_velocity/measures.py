@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,18 @@ AROUND = 24
 def against_target(source: Mesh, end: Mesh, target: Mesh | PointCloud) -> dict[str, float]:
     """Return Chamfer and Hausdorff distance in per cent of the target's diagonal, and shares of faces.
 
-    Those are the faces that the way from the source turned over (`flipped`), and that look against the target's."""
+    Those are the faces that the way from the source turned over (`flipped`), and that look against the target's. The
+    figures with a factor are lengths for a source of area 1, as 4Deform (arXiv 2502.20208) tabulates them.
+    """
     distances = surface_distances(end, target, samples=SAMPLES)
-    percent = 100.0 / diagonal(target)
+    percent, length = 100.0 / diagonal(target), source.area**-0.5
     chamfer = 0.5 * (distances.accuracy.mean + distances.completeness.mean)
+    hausdorff = max(distances.accuracy.max, distances.completeness.max)
     found = {
         "chamfer_percent": percent * chamfer,
-        "hausdorff_percent": percent * max(distances.accuracy.max, distances.completeness.max),
+        "hausdorff_percent": percent * hausdorff,
+        "chamfer_x1000": 1e3 * length * chamfer,
+        "hausdorff_x100": 1e2 * length * hausdorff,
         "flipped_percent": 100.0 * float(flipped(source, end).mean()),
         "opposed_percent": 100.0 * float(opposed(end, target).mean()),
     }
@@ -46,6 +51,11 @@ def kept(source: Mesh, moved: Mesh) -> dict[str, float]:
     if abs(source.volume) > 0.0:
         found["volume_percent"] = 100.0 * (moved.volume / source.volume - 1.0)
     return found
+
+
+def area_deviation(source: Mesh, moments: Sequence[Mesh]) -> float:
+    """Return the standard deviation of the surface area over meshes, for a source of area 1 (4Deform's SA σ)."""
+    return float(np.std([mesh.area / source.area for mesh in moments]))
 
 
 def flipped(source: Mesh, moved: Mesh) -> Bool[np.ndarray, "f"]:
@@ -83,18 +93,18 @@ def opposed(mesh: Mesh, target: Shape, seed: int = 0) -> Bool[np.ndarray, "f"]:
 def between_ends(
     source: Mesh,
     target: Mesh,
-    at: Callable[[Sequence[float]], list[Mesh]],
+    moments: Sequence[Mesh],
     true: Sequence[Mesh],
     names: Sequence[Path],
 ) -> list[dict[str, Any]]:
-    """Return for each true frame how near the carried mesh and straight lines come to it, each at its best time.
+    """Return for each true frame how near the carried mesh at `MOMENTS` and straight lines come to it, at their best.
 
     Distances are root mean squares over the vertices, in per cent of the frame's diagonal.
 
     Raises:
         UserError: a frame has another number of vertices than the source.
     """
-    moments, found = at(MOMENTS), []
+    found = []
     for frame, name in zip(true, names, strict=True):
         if len(frame.vertices) != len(source.vertices):
             raise UserError(f"{name} has {len(frame.vertices):,} vertices, but the source has {len(source.vertices):,}")
@@ -104,6 +114,7 @@ def between_ends(
         found.append({
             "frame": name.name,
             "carried_rmse_percent": percent * min(ours),
+            "carried_rmse_x10": 10.0 * source.area**-0.5 * min(ours),
             "carried_at": MOMENTS[int(np.argmin(ours))],
             "straight_rmse_percent": percent * min(lines),
             "straight_at": MOMENTS[int(np.argmin(lines))],

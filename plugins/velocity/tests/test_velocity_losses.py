@@ -39,6 +39,10 @@ def test_navier_stokes_of_taylor_green():
     assert loss("navier_stokes", outputs, alpha=0.1, gamma=2.0) == pytest.approx((2.0 + 0.3) ** 2, rel=1e-5)
 
 
+def test_navier_stokes_without_its_laplacian_asks_for_none():
+    assert loss("navier_stokes", {"velocity": 0.5 * N}, alpha=0.0, gamma=2.0) == pytest.approx(1.0)
+
+
 def test_rigid_motion_is_free():
     outputs = {"velocity_jacobian": ROTATION, "normal": N, "divergence": torch.zeros(20)}
     assert loss("distortion", outputs) == 0.0 and loss("divergence", outputs) == 0.0

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import trimesh
 from known_pairs import ball, turned, write_pair, write_recipe
 
 from neuralfw.errors import UserError
@@ -193,6 +194,11 @@ def test_the_source_is_carried_into_the_target_with_its_faces(trained):
     assert found["end"]["chamfer_percent"] < 1.0 and found["end"]["flipped_percent"] == 0.0
     assert found["end"]["vertices_rmse_percent"] < 2.0
     assert found["between"][0]["carried_rmse_percent"] < 2.5
+    area = trimesh.Trimesh(*ball(), process=False).area
+    diagonal = np.linalg.norm(np.ptp(turned(ball()[0]), axis=0))
+    expected = 10.0 * found["end"]["chamfer_percent"] * diagonal / np.sqrt(area)
+    assert found["end"]["chamfer_x1000"] == pytest.approx(expected)
+    assert 0.0 < found["area_deviation_x10"] < 0.3
     end = read_mesh(run / "deformed/source_t1.000.ply")
     assert (end.faces == ball()[1]).all()
     assert abs(found["times"]["1"]["volume_percent"]) < 5.0
