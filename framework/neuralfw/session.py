@@ -170,8 +170,16 @@ class Session:
         self.checked, self.folder, self.device, self.say = checked, folder, device, say
         self._data: dict[str, Data] = {}
         self.hooks: pluggy.PluginManager = hook_manager(checked.registry)
-        for watcher in (*watchers, *([Pace(say)] if device == "cpu" else [])):
+        for watcher in (*watchers, *([Pace(say)] if device == "cpu" else []), *self._previews()):
             self.hooks.register(watcher)
+
+    def _previews(self) -> list[object]:
+        log = self.checked.recipe.log
+        if not log.tensorboard or log.pictures is None:
+            return []
+        from .training.previews import Previews
+
+        return [Previews(log.pictures)]
 
     def scene(self) -> Scene:
         """Return the scene, built on the data, as before the first step."""

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from typer.testing import CliRunner
 
+from neuralfw.cli import app
 from neuralfw.errors import UserError
 from neuralfw.geometry import read_mesh, write_mesh
 from neuralfw.geometry.mesh_sequence import TRUTH, find_meshes
@@ -23,6 +25,7 @@ from neuralfw.testing import build_component
 def sphere(path: Path, radius: float = 2.0, center: tuple[float, float, float] = (5.0, -3.0, 1.0)) -> Path:
     made = trimesh.creation.icosphere(3, radius)
     made.apply_translation(center)
+    path.parent.mkdir(exist_ok=True)
     made.export(path)
     return path
 
@@ -132,3 +135,31 @@ def test_the_box_of_a_sequence_holds_every_moment(tmp_path: Path) -> None:
     near = [np.linalg.norm(points - [2.5 * n, 0.0, 0.0], axis=1) < 1.9 for n in range(3)]
     assert np.any(near, axis=0).mean() > 0.9
     assert min(where.mean() for where in near) > 0.2
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda v, f: (v, np.concatenate([f[:1, ::-1], f[1:]])), "1.ply: some faces are flipped: neighbours disagree"),
+        (lambda v, f: (np.where(np.arange(len(v))[:, None] == 3, np.nan, v), f), "1.ply: 1 vertices are not finite"),
+        (lambda v, f: (v[:0], f[:0]), "1.ply is empty: it has no vertices and no faces"),
+        (lambda v, f: (v, f[:0]), "1.ply has 642 vertices but no faces"),
+    ],
+)
+def test_a_bad_mesh_of_a_sequence_is_told_and_nothing_is_written(tmp_path: Path, damage, message: str) -> None:
+    for number in range(3):
+        mesh = read_mesh(sphere(tmp_path / "meshes" / f"{number}.ply"))
+        if number == 1:
+            write_mesh(tmp_path / "meshes" / "1.ply", *damage(mesh.vertices, mesh.faces))
+    result = CliRunner().invoke(app, ["data", "convert", str(tmp_path / "meshes"), str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert message in result.output and len(result.output.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_closed_mesh_that_looks_inwards_is_turned(tmp_path: Path) -> None:
+    mesh = read_mesh(sphere(tmp_path / "ball.ply"))
+    write_mesh(tmp_path / "ball.ply", mesh.vertices, mesh.faces[:, ::-1])
+    notes = photograph([tmp_path / "ball.ply"], tmp_path / "out", views=4, size=16)
+    assert notes[1:] == ["ball.ply: its faces looked inwards and were turned"]
+    assert read_mesh(tmp_path / "out" / TRUTH / "0000.ply").volume > 0.0

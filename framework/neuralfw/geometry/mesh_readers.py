@@ -38,6 +38,8 @@ def read_mesh(path: str | Path) -> Mesh:
 
 def validate(mesh: Mesh, path: Path) -> Mesh:
     """Refuse a mesh without faces or area or with vertices that are not finite; note what is odd but usable."""
+    if len(mesh.vertices) == 0:
+        raise UserError(f"{path} is empty: it has no vertices and no faces. Leave it out.")
     if len(mesh.faces) == 0:
         raise UserError(f"{path} has {len(mesh.vertices):,} vertices but no faces: it is a point cloud, not a mesh.")
     bad = int((~usable(mesh.vertices)).sum())

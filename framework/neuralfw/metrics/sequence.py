@@ -99,7 +99,7 @@ def _frame(mesh_at: Callable[[float], Mesh], time: float, true: Mesh) -> dict[st
         "centroid_offset_percent": percent * float(np.linalg.norm(mesh.centroid - true.centroid)),
     }
     if expected.genus is not None:
-        ratio = mesh.volume / true.volume
+        ratio = mesh.volume / abs(true.volume)
         figures |= {"genus_right": found.genus == expected.genus}
         figures |= {"volume_ratio": ratio, "volume_error_percent": 100.0 * abs(ratio - 1.0)}
     return figures

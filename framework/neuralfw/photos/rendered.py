@@ -6,6 +6,7 @@ All times share one set of cameras and one world, that of the files: nothing is 
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from PIL import Image
 
+from neuralfw.errors import UserError
 from neuralfw.geometry import Mesh, read_mesh, write_mesh
 from neuralfw.geometry.camera import Camera, evenly_spread
 from neuralfw.geometry.files import new_folder, write_file
+from neuralfw.geometry.mesh import flipped_edges
 from neuralfw.geometry.mesh_sequence import TRUTH, stamps
 from neuralfw.raster import rasterize
 
@@ -48,9 +51,9 @@ def photograph(files: Sequence[Path], target: Path, *, views: int = 60, size: in
         lit: shade; else colours are as they are.
 
     Raises:
-        UserError: a mesh cannot be read, or `target` holds something.
+        UserError: a mesh cannot be read, is empty, or has no outside; or `target` holds something.
     """
-    meshes = [read_mesh(path) for path in files]
+    meshes = [_oriented(path) for path in files]
     new_folder(target)
     everything = np.concatenate([mesh.vertices for mesh in meshes])
     center = 0.5 * (everything.min(axis=0) + everything.max(axis=0))
@@ -63,6 +66,23 @@ def photograph(files: Sequence[Path], target: Path, *, views: int = 60, size: in
     notes = [f"{files[i].name}: {note}" for i, mesh in enumerate(meshes) for note in mesh.notes]
     times = f", at {len(meshes)} times" if len(meshes) > 1 else ""
     return [f"{views} views of {size} x {size} pixels and {max(1, views // HELD_OUT)} held out{times}", *notes]
+
+
+def _oriented(path: Path) -> Mesh:
+    """Read a mesh whose faces look outwards; those of a closed one that look inwards are turned.
+
+    Raises:
+        UserError: neighbouring faces look to different sides.
+    """
+    mesh = read_mesh(path)
+    if flipped := flipped_edges(mesh):
+        raise UserError(
+            f"{path}: some faces are flipped: neighbours disagree about the outside at {flipped:,} edges. Make them "
+            "consistent first (in Blender: Mesh, Normals, Recalculate Outside)."
+        )
+    if mesh.is_closed and mesh.volume < 0.0:
+        return replace(mesh, faces=mesh.faces[:, ::-1].copy(), notes=("its faces looked inwards and were turned",))
+    return mesh
 
 
 def around(

@@ -38,6 +38,11 @@ class LogTable(Table):
 
     every: int = Field(20, ge=1, description="steps between lines of metrics.jsonl")
     tensorboard: bool = Field(True, description="write TensorBoard event files")
+    pictures: int | None = Field(
+        None,
+        ge=1,
+        description="steps between pictures and meshes in TensorBoard, also at the end of each stage; default: none",
+    )
 
 
 class ValidationTable(Table):

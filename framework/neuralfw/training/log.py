@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+from jaxtyping import Float, Integer
+
 from ..errors import saying
 from ..geometry.files import write_file
 from ..strict_json import dumps
@@ -42,6 +45,19 @@ class RunLog:
                 for name, value in values.items():
                     if isinstance(value, int | float):
                         self._tensorboard.add_scalar(name, value, step)
+
+    def picture(self, step: int, name: str, picture: Float[np.ndarray, "h w 3"]) -> None:
+        """Show a picture in TensorBoard, colours in [0, 1]."""
+        if self._tensorboard is not None:
+            with saying("write", self._events):
+                self._tensorboard.add_image(name, picture, step, dataformats="HWC")
+
+    def mesh(self, step: int, name: str, vertices: Float[np.ndarray, "v 3"], faces: Integer[np.ndarray, "f 3"]) -> None:
+        """Show a mesh in TensorBoard."""
+        if self._tensorboard is not None:
+            with saying("write", self._events):
+                points, corners = vertices.astype(np.float32), faces.astype(np.int32)
+                self._tensorboard.add_mesh(name, points[None], faces=corners[None], global_step=step)
 
     def note(self, text: str) -> None:
         """Write a line of log.txt."""
