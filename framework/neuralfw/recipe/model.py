@@ -23,7 +23,7 @@ class FrameTable(Table):
         "sphere", description="what is brought to `size`: radius about the box centre or the mean, longest edge, area"
     )
     size: float = Field(1.0, gt=0, description="radius, edge or area in the training space")
-    path: InputPath | None = Field(None, description="frame file, with fit = \"file\"")
+    path: InputPath | None = Field(None, description='frame file, with fit = "file"')
 
 
 class CheckpointTable(Table):
@@ -121,7 +121,7 @@ class Stage(Table):
     """A span of training with its own passes, losses and optimisers."""
 
     name: str
-    steps: Length = Field(description="length: steps, or \"100 epochs\"")
+    steps: Length = Field(description='length: steps, or "100 epochs"')
     train: dict[str, Adam | SparseAdam | None] = Field(description="what moves, each with its optimiser")
     passes: dict[str, Pass] = Field(description="how data and scene meet")
     losses: tuple[Term, ...] = Field(description="how far apart they are")
