@@ -48,6 +48,8 @@ path = "x"
 type = "gaussians"
 [fields.sdf]
 type = "mlp_sdf"
+[fields.color]
+type = "mlp_color"
 [fields.latents]
 type = "latents"
 per = "points"

@@ -16,12 +16,13 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from neuralfw.components import Quantities, Renderer
-from neuralfw.config import ComponentConfig, Spec
+from neuralfw.config import Spec
 from neuralfw.data.images import Images
 from neuralfw.data.images_config import BlenderConfig
 from neuralfw.errors import UserError
 from neuralfw.geometry.camera import Camera
 from neuralfw.recipe.model import FrameTable
+from neuralfw_gaussians.config import SplatConfig
 from neuralfw_gs_pull import config as c
 from neuralfw_gs_pull.free_space import FreeSpace
 from neuralfw_gs_pull.seen import SeenGaussians
@@ -122,7 +123,7 @@ def photographs(tmp_path: Path) -> Images:
     return Images(BlenderConfig(path=tmp_path, holdout=0), build)
 
 
-SPEC = Spec("renderer", "splat", ComponentConfig())
+SPEC = Spec("renderer", "splat", SplatConfig())
 
 
 def seen(images: Images, world: World, renderer: Renderer, **options: object) -> SeenGaussians:

@@ -1,9 +1,9 @@
 """Options of the encoder. This module imports no torch."""
 
-from neuralfw.config import ComponentConfig, Option
+from neuralfw.config import EncoderConfig, Option
 
 
-class GaussianFourierConfig(ComponentConfig):
+class GaussianFourierConfig(EncoderConfig):
     """Options of `gaussian_fourier`."""
 
     features: int = Option(64, ge=1, description="number of random directions; each gives a sine and a cosine")
