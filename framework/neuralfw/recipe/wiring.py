@@ -99,7 +99,7 @@ class _StageWirer:
             self._ask_source(active)
         self._tell_missing()
         self._note_idle(used)
-        self._refuse_lost_flow()
+        self._note_lost_flow()
         return StagePlan(self.stage.name, {name: active.plan() for name, active in self.passes.items()})
 
     # -- passes --------------------------------------------------------------------------------------------------
@@ -286,12 +286,12 @@ class _StageWirer:
         for idle in [p for p in self.passes if p not in busy]:
             self.supply.warnings.append(f'stage "{name}": pass "{idle}" feeds no loss and no other pass')
 
-    def _refuse_lost_flow(self) -> None:
-        """Refuse losses of a surface's images that do not move the surface: their gradient ends at its vertices."""
+    def _note_lost_flow(self) -> None:
+        """Warn where losses of a surface's images do not move the surface: their gradient ends at its vertices."""
         update = self.stage.update
         if any(need.removesuffix("?") == "vertices" for need in update.config.wiring().needs):
             return
-        for index, term in enumerate(self.stage.losses):
+        for term in self.stage.losses:
             for active in (self.passes[n] for n in term.on if n in self.passes):
                 sdf = active.roles.get("sdf", "")
                 trained = any(_overlap(sdf, entry) for entry in self.stage.train) and sdf not in active.table.detach
@@ -299,8 +299,7 @@ class _StageWirer:
                     text = (
                         f'loss "{term.name}" moves vertices of "{active.name}", which update "{update.short}" does not'
                     )
-                    hint = f'level_set and mesh_sdf do; or let the pass only read it: detach = ["{sdf}"]'
-                    self.supply.fault((*self.path, "losses", index), f'{text} carry on to "{sdf}"', hint=hint)
+                    self.supply.warnings.append(f'stage "{self.stage.name}": {text} carry on to "{sdf}"')
 
 
 def _circle(reads: Mapping[str, str]) -> list[str]:

@@ -22,7 +22,7 @@ from neuralfw.data.images_config import BlenderConfig
 from neuralfw.errors import UserError
 from neuralfw.geometry.camera import Camera
 from neuralfw.recipe.model import FrameTable
-from neuralfw_gaussians.config import SplatConfig
+from neuralfw_gaussians.render_config import SplatConfig
 from neuralfw_gs_pull import config as c
 from neuralfw_gs_pull.free_space import FreeSpace
 from neuralfw_gs_pull.seen import SeenGaussians
