@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from neuralfw.combinations import AXES, Combination, combinations, shipped_bases
+from neuralfw.combinations import Combination, combinations, shipped_bases
 from neuralfw.matrix import FAILS, REFUSED, WORKS, Row, read_rows, run_matrix, table
 from neuralfw.trial import Judge, trial
 
@@ -47,8 +47,7 @@ def test_the_matrix_works(tmp_path):
     whole = [base for name, base in BASES.items() if name not in ("nie", "n4de", "neus_hash")]
     rows = run_matrix(whole, tmp_path / "rows.jsonl")
     assert [f"{row.recipe} {row.parts}: {row.reason}" for row in rows if row.verdict == FAILS] == []
-    used = [{row.parts[axis] for row in rows if row.verdict == WORKS} for axis in range(len(AXES))]
-    assert [len(names) for names in used[:3]] >= [5, 6, 4]
+    assert len({row.parts[0] for row in rows if row.verdict == WORKS}) >= 5
 
 
 def test_what_is_done_is_not_tried_again(tmp_path, monkeypatch):
