@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from neuralfw.combinations import Combination, combinations, shipped_bases
-from neuralfw.matrix import FAILS, REFUSED, WORKS, Row, read_rows, run_matrix, table
-from neuralfw.trial import Judge, trial
+from neuralfw.mixing.combinations import Combination, combinations, shipped_bases
+from neuralfw.mixing.matrix import FAILS, REFUSED, WORKS, Row, read_rows, run_matrix, table
+from neuralfw.mixing.trial import Judge, trial
 
 BASES = {Path(base).stem: base for base in shipped_bases()}
 SHORT = ["stages.fit.steps=20", "fields.sdf.width=16", "fields.sdf.layers=1"]
@@ -53,7 +53,7 @@ def test_the_matrix_works(tmp_path):
 def test_what_is_done_is_not_tried_again(tmp_path, monkeypatch):
     out = tmp_path / "rows.jsonl"
     first = run_matrix([BASES["igr"]], out, sample=1)
-    monkeypatch.setattr("neuralfw.trial.trial", lambda *_: pytest.fail("tried again"))
+    monkeypatch.setattr("neuralfw.mixing.trial.trial", lambda *_: pytest.fail("tried again"))
     assert run_matrix([BASES["igr"]], out, sample=1) == first
 
 

@@ -118,11 +118,11 @@ class Unit:
     text: str
 
 
-class _InputPathMark:
+class PathMark:
     """Marks a path that is relative to the recipe file that wrote it."""
 
 
-InputPath = Annotated[Path, _InputPathMark(), WithJsonSchema({"type": "string", "format": "path"})]
+InputPath = Annotated[Path, PathMark(), WithJsonSchema({"type": "string", "format": "path"})]
 
 
 class Adam(BaseModel):

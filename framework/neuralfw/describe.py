@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from .config import ComponentConfig, DataConfig, FieldConfig, Ref, Slot, Unit, Wiring, _InputPathMark, options
+from .config import ComponentConfig, DataConfig, FieldConfig, PathMark, Ref, Slot, Unit, Wiring, options
 from .defaults import default_config, stand_in
 from .errors import UserError
 from .manifest import Component, Quantity
@@ -192,7 +192,7 @@ def inputs_of(recipe: Recipe) -> dict[str, Path]:
         f"data.{name}.{key}": path
         for name, spec in recipe.data.items()
         for key, info in options(type(spec.config)).items()
-        if marker(info, _InputPathMark) is not None and (path := getattr(spec.config, key)) is not None
+        if marker(info, PathMark) is not None and (path := getattr(spec.config, key)) is not None
     }
 
 

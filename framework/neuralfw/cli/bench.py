@@ -44,8 +44,8 @@ def matrix(
     if every term stays finite, the total falls, each trained field moves and a mesh, Gaussians or a picture comes out.
     Exit status 1 where one does not.
     """
-    from ..combinations import shipped_bases
-    from ..matrix import FAILS, run_matrix, table
+    from ..mixing.combinations import shipped_bases
+    from ..mixing.matrix import FAILS, run_matrix, table
 
     files = [str(path) for path in recipes or ()]
     if missing := [path for path in files if not Path(path).is_file()]:

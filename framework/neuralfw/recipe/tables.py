@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from ..config import Ref, Slot, Spec, _InputPathMark, options
+from ..config import PathMark, Ref, Slot, Spec, options
 from ..errors import UserError
 from ..manifest import Component
 from ..registry import Ambiguous, NotFound, Registry
@@ -159,7 +159,7 @@ class Tables:
         if isinstance(raw, dict) and (scheduled or models):
             raw = self.schedule(raw, path) if scheduled else self.table(models[0], raw, path)
         elif isinstance(raw, str) and Path in kinds:
-            raw = self._path(raw, path if marker(info, _InputPathMark) else None)
+            raw = self._path(raw, path if marker(info, PathMark) else None)
         elif isinstance(raw, str) and (ref := marker(info, Ref)) is not None:
             self.references.append((raw, ref, path))
         elif isinstance(raw, float) and int in kinds and float not in kinds and raw.is_integer():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..config import _InputPathMark
+from ..config import PathMark
 from ..config import options as config_options
 from ..errors import UserError
 from ..manifest import Component, Manifest
@@ -94,7 +94,7 @@ def subjects(
 def _placed(registry: Registry, component: Component, folder: Path) -> dict[str, Any]:
     """Return a manifest's example; its paths are relative to the manifest."""
     known = config_options(registry.config(component)) if component.example else {}
-    paths = {key for key, info in known.items() if marker(info, _InputPathMark)}
+    paths = {key for key, info in known.items() if marker(info, PathMark)}
     return {key: str(folder / value) if key in paths else value for key, value in component.example.items()}
 
 

@@ -58,7 +58,7 @@ def it_is_differentiable(subject: Subject) -> None:
 @check("update")
 def it_goes_on_where_it_stopped(subject: Subject) -> None:
     """A run that is stopped and resumed ends bit for bit as one that is not."""
-    from ...combinations import AXES, combinations, shipped_bases
+    from ...mixing.combinations import AXES, combinations, shipped_bases
 
     name = subject.component.full_name
     found = (c for base in shipped_bases() for c in combinations(base) if not c.reason)

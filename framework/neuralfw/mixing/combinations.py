@@ -1,7 +1,7 @@
 """Every combination of SDF field, encoder, renderer and update around a recipe. Imports no torch.
 
 A recipe brings data and losses; the components that the mixing is about are exchanged in it for any other installed
-ones. What the wiring refuses is refused with its reason, everything else must train (`neuralfw.trial`).
+ones. What the wiring refuses is refused with its reason, everything else must train (`neuralfw.mixing.trial`).
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from .config import FieldConfig, Slot, options
-from .fits import Place, attempt, places
-from .manifest import Component
-from .recipe.model import dump
-from .recipe.tables import marker
-from .recipe.toml_writer import inline
-from .registry import Registry, recipes_folder
-from .session import Checked, check
+from ..config import FieldConfig, Slot, options
+from ..fits import Place, attempt, places
+from ..manifest import Component
+from ..recipe.model import dump
+from ..recipe.tables import marker
+from ..recipe.toml_writer import inline
+from ..registry import Registry, recipes_folder
+from ..session import Checked, check
 
 AXES = ("sdf", "encoder", "renderer", "update")
 

@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .errors import UserError
-from .hooks import hook
-from .session import train
-from .training.optimisers import Diverged
+from ..errors import UserError
+from ..hooks import hook
+from ..session import train
+from ..training.optimisers import Diverged
 
 if TYPE_CHECKING:
-    from .training.step import StepContext
-    from .training.trainer import Trainer
-
-STEPS = 50
+    from ..training.step import StepContext
+    from ..training.trainer import Trainer
 
 
 @dataclass(frozen=True)
