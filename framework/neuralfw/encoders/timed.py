@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..components import Build, Encoder
+from ..moments import blended
 from .config import KeyframesConfig, TimeFeaturesConfig
 
 
@@ -41,18 +41,6 @@ class TimeFeatures(Encoder):
         return torch.cat([self.space.pullback(x[:, :3], g[:, : self.space.out_dim]), rate[:, None]], dim=1)
 
 
-class Blend(NamedTuple):
-    """How much of each frame a time has, and how that changes.
-
-    Attributes:
-        weights: they sum to 1.
-        rates: their derivatives in time.
-    """
-
-    weights: Float[Tensor, "n frames"]
-    rates: Float[Tensor, "n frames"]
-
-
 class Keyframes(Encoder):
     """Σ w_k(t) e_k(x): an encoder of points for each of some moments, and their features interpolated in between.
 
@@ -68,14 +56,14 @@ class Keyframes(Encoder):
         self.out_dim = self._frame(0).out_dim
 
     def forward(self, x: Float[Tensor, "n 4"]) -> Float[Tensor, "n features"]:
-        blend = self._blend(x[:, 3])
+        blend = blended(x[:, 3], len(self.frames), cubic=self._cubic)
         out = x.new_zeros(len(x), self.out_dim)
         for k, shown in self._shown(blend.weights):
             out = _add(out, shown, blend.weights[shown, k, None] * self._frame(k)(x[shown, :3]))
         return out
 
     def pullback(self, x: Float[Tensor, "n 4"], g: Float[Tensor, "n features"]) -> Float[Tensor, "n 4"]:
-        blend = self._blend(x[:, 3])
+        blend = blended(x[:, 3], len(self.frames), cubic=self._cubic)
         out = x.new_zeros(len(x), 4)
         for k, shown in self._shown(blend.weights.abs() + blend.rates.abs()):
             at, own = x[shown, :3], g[shown]
@@ -92,40 +80,7 @@ class Keyframes(Encoder):
         shown = weights.detach() != 0.0
         return [(k, shown[:, k]) for k in shown.any(dim=0).nonzero().flatten().tolist()]
 
-    def _blend(self, t: Float[Tensor, " n"]) -> Blend:
-        last = len(self.frames) - 1
-        place = t.clamp(0.0, 1.0) * last
-        cell = place.detach().floor().clamp(max=last - 1)
-        f = place - cell
-        if self._cubic:
-            first, weights, rates = -1, _catmull_rom(f), _catmull_rom_rates(f)
-        else:
-            first, weights = 0, torch.stack([1.0 - f, f], dim=1)
-            rates = f.new_tensor([-1.0, 1.0]).expand(len(f), 2)
-        rates = rates * last * ((t >= 0.0) & (t <= 1.0))[:, None]
-        frame = cell.long()[:, None] + torch.arange(first, first + weights.shape[1], device=t.device)
-        return Blend(*(_onto_frames(values, frame, last) for values in (weights, rates)))
-
 
 def _add(out: Float[Tensor, "n c"], rows: Bool[Tensor, " n"], values: Float[Tensor, "m c"]) -> Float[Tensor, "n c"]:
     """Return the sum, with a graph."""
     return out.index_add(0, rows.nonzero().flatten(), values)
-
-
-def _onto_frames(values: Float[Tensor, "n taps"], frame: Tensor, last: int) -> Float[Tensor, "n frames"]:
-    """Return what the taps of a cell give each frame; a frame f beyond the ends is 2 e(end) - e(its mirror image)."""
-    beyond = (frame < 0) | (frame > last)
-    end = frame.clamp(0, last)
-    out = values.new_zeros(len(values), last + 1)
-    out = out.scatter_add(1, end, torch.where(beyond, 2.0 * values, values))
-    return out.scatter_add(1, 2 * end - frame, torch.where(beyond, -values, torch.zeros_like(values)))
-
-
-def _catmull_rom(f: Float[Tensor, " n"]) -> Float[Tensor, "n 4"]:
-    return 0.5 * torch.stack(
-        [-f + 2 * f**2 - f**3, 2 - 5 * f**2 + 3 * f**3, f + 4 * f**2 - 3 * f**3, f**3 - f**2], dim=1
-    )
-
-
-def _catmull_rom_rates(f: Float[Tensor, " n"]) -> Float[Tensor, "n 4"]:
-    return 0.5 * torch.stack([-1 + 4 * f - 3 * f**2, -10 * f + 9 * f**2, 1 + 8 * f - 9 * f**2, 3 * f**2 - 2 * f], dim=1)

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from neuralfw.components import Build, Encoder, Field, Quantities
+from neuralfw.moments import blended
 from neuralfw.nn.mlp import Mlp
 from neuralfw_gaussians.sh import shown
 
 from .color_config import SurfaceColorConfig
-from .keyframed_sdf import shares
 
 _OPAQUE = 4.0
 """Logit of an opacity at the start: a surface lets little through."""
@@ -76,7 +76,7 @@ class SurfaceColor(Field):
         inputs = [self.encoder(x.detach())]
         if self._time is not None:
             assert t is not None
-            inputs.append(t[:, None] if self._time == "raw" else shares(t, self._moments)[0])
+            inputs.append(t[:, None] if self._time == "raw" else blended(t, self._moments).weights)
         if self.takes_normals:
             assert sdf_gradient is not None
             inputs.append(normalize(sdf_gradient, dim=1))

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from neuralfw.components import Build, Quantities, SdfField
+from neuralfw.moments import blended
 
 from .keyframed_config import KeyframedSdfConfig
 
@@ -31,7 +32,7 @@ class KeyframedSdf(SdfField):
         want: frozenset[str] = frozenset({"sdf"}),
     ) -> Quantities:
         assert t is not None
-        weights, rates = shares(t, len(self.of))
+        weights, rates = blended(t, len(self.of))
         changing = "sdf_time_derivative" in want
         asked = (want - {"sdf_time_derivative"}) | {"sdf"}
         total: Quantities = {}
@@ -47,17 +48,3 @@ class KeyframedSdf(SdfField):
                 empty = value.new_zeros(len(x), *value.shape[1:]) if before is None else before
                 total[quantity] = empty.index_add(0, rows, value)
         return total
-
-
-def shares(t: Float[Tensor, " n"], moments: int) -> tuple[Float[Tensor, "n moments"], Float[Tensor, "n moments"]]:
-    """Return what share evenly spaced moments of [0, 1] have in times, and the shares' derivatives by time.
-
-    At a moment the derivatives are those to the right of it; at the last, to the left.
-    """
-    at = t * (moments - 1)
-    left = at.detach().floor().clamp(0, moments - 2)
-    beyond, place = (at - left)[:, None], left.long()[:, None]
-    none = t.new_zeros(len(t), moments)
-    weights = none.scatter(1, place, 1.0 - beyond).scatter(1, place + 1, beyond)
-    rate = torch.full_like(beyond, moments - 1.0)
-    return weights, none.scatter(1, place, -rate).scatter(1, place + 1, rate)

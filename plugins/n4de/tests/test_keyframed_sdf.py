@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from neuralfw.moments import blended
 from neuralfw.testing import build_component
-from neuralfw_n4de.keyframed_sdf import shares
 
 OPTIONS = {"moments": 3, "of": {"type": "mlp_sdf", "width": 16, "layers": 2, "features": 2}}
 ALL = frozenset({"sdf", "sdf_gradient", "sdf_time_derivative", "feature"})
 
 
 def test_shares_are_those_of_linear_interpolation() -> None:
-    weights, rates = shares(torch.tensor([0.0, 0.25, 0.5, 0.9, 1.0]), 3)
+    weights, rates = blended(torch.tensor([0.0, 0.25, 0.5, 0.9, 1.0]), 3)
     expected = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.2, 0.8], [0.0, 0.0, 1.0]]
     assert_close(weights, torch.tensor(expected))
     assert_close(rates, torch.tensor([[-2.0, 2.0, 0.0], [-2.0, 2.0, 0.0], *[[0.0, -2.0, 2.0]] * 3]))
