@@ -10,21 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from neuralfw.scaffold import kinds, write_package
+
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples/gaussian_fourier"
 Python = Callable[..., str]
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory) -> Path:
-    """A copy of the example's folder, outside the tree."""
-    copy = tmp_path_factory.mktemp("elsewhere") / "gaussian_fourier"
-    shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns("__pycache__", ".*", "build", "dist"))
-    return copy
-
-
-@pytest.fixture(scope="module")
-def python(package) -> Python:
-    """Return a function that runs python, in the package's folder, where the package is installed."""
+def installed(package: Path) -> Python:
+    """Install a package beside itself; return a function that runs python in its folder, where it is found."""
     site = package.parent / "site"
     environment = {**os.environ, "PYTHONPATH": str(site)}
 
@@ -37,6 +30,14 @@ def python(package) -> Python:
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
     run("-m", "pip", "install", *options, "--target", str(site), ".")
     return run
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory) -> Python:
+    """Return a function that runs python where a copy of the example, outside the tree, is installed."""
+    copy = tmp_path_factory.mktemp("elsewhere") / "gaussian_fourier"
+    shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns("__pycache__", ".*", "build", "dist"))
+    return installed(copy)
 
 
 def test_it_is_listed_with_its_plugin(python):
@@ -58,3 +59,20 @@ def test_one_line_swaps_it_into_a_recipe(python, tiny_recipe, tmp_path):
     python("-m", "neuralfw", "run", str(tiny_recipe()), "--set", line, "--out", str(run))
     assert (run / "meshes/mesh.ply").is_file()
     assert 'type = "gaussian_fourier/gaussian_fourier"' in (run / "recipe.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    "kind", ["encoder", *(pytest.param(k, marks=pytest.mark.slow) for k in kinds() if k != "encoder")]
+)
+def test_a_package_of_plugin_new_is_installed_tested_and_run_untouched(kind, tmp_path):
+    write_package("fresh", kind, tmp_path / "nfw-fresh")
+    run = installed(tmp_path / "nfw-fresh")
+    assert " passed" in run("-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert ", 0 failed" in run("-m", "neuralfw", "plugin", "check", "nfw-fresh")
+    recipe = json.loads(run("-m", "neuralfw", "describe", "fresh", "--json"))
+    assert [facts["kind"] for facts in recipe] == [kind]
+    stage, out = ("velocity" if kind == "integrator" else "fit"), tmp_path / "run"
+    short = ["--set", f"stages.{stage}.steps=2", "--set", "export.mesher.resolution=16"]
+    short += ["--set", "stages.implicit.steps=2"] if kind == "integrator" else []
+    run("-m", "neuralfw", "run", "recipe.toml", *short, "--out", str(out))
+    assert [*out.glob("meshes/*.ply")]

@@ -9,7 +9,6 @@ from typing import Any
 
 from ..config import PathMark
 from ..config import options as config_options
-from ..errors import UserError
 from ..manifest import Component, Manifest
 from ..recipe.tables import marker
 from ..registry import Registry
@@ -105,11 +104,11 @@ def cases(found: Iterator[Subject]) -> Iterator[tuple[Subject, Check]]:
 
 
 def outcome(subject: Subject, check: Check) -> Outcome:
-    """Run a check. Whatever a component raises is a failure, except that it needs more than there is, which it says."""
+    """Run a check. Whatever a component raises is a failure, except that it needs more than there is (NotBuilt)."""
     name = subject.component.name
     try:
         check.run(subject)
-    except (NotBuilt, UserError) as error:
+    except NotBuilt as error:
         return Outcome(name, check, SKIPPED, str(error))
     except AssertionError as error:
         return Outcome(name, check, FAILED, str(error) or check.text)

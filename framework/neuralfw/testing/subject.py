@@ -108,9 +108,18 @@ class Subject:
             NotBuilt: it cannot be built.
         """
         scene, kind = self.scene(seed), self.component.kind
-        if kind in ("dataset", "sampler"):
-            return scene.data[NAME]
-        return getattr(scene, TABLES[kind])[NAME] if kind in TABLES else scene.make(self.spec)
+        return getattr(scene, TABLES[kind])[NAME] if kind in TABLES else self.made(scene)
+
+    def made(self, scene: Scene) -> Any:
+        """Return the component, of a kind that no table of a recipe holds, built in a scene.
+
+        Raises:
+            NotBuilt: it cannot be built.
+        """
+        try:
+            return scene.make(self.spec)
+        except UserError as error:
+            raise NotBuilt(str(error)) from error
 
     def sphere_scene(self, radius: float) -> Scene:
         """Return a scene whose SDF is an exact sphere, single precision, with a colour field.

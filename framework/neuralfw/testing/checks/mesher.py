@@ -6,15 +6,22 @@ import numpy as np
 import torch
 import trimesh
 
+from ...errors import UserError
+from ...meshing import EmptySurfaceError
 from ..kit import check
-from ..subject import RADIUS, Subject
+from ..subject import RADIUS, NotBuilt, Subject
 
 
 @check("mesher")
 def a_sphere_is_meshed(subject: Subject) -> None:
     """The mesh of a sphere is closed, faces outward and lies on it."""
     scene = subject.sphere_scene(RADIUS)  # a radius that meets no node of a grid
-    surface = scene.make(subject.spec)(scene.view(), resolution=40)
+    try:
+        surface = subject.made(scene)(scene.view(), resolution=40)
+    except EmptySurfaceError:
+        raise
+    except UserError as error:
+        raise NotBuilt(f"it needs more than a distance: {error}") from error
     vertices, faces = (np.asarray(torch.as_tensor(part)) for part in (surface.vertices, surface.faces))
     mesh = trimesh.Trimesh(vertices, faces, process=True)
     assert len(faces), "there is no surface"
