@@ -61,16 +61,17 @@ def test_one_line_swaps_it_into_a_recipe(python, tiny_recipe, tmp_path):
     assert 'type = "gaussian_fourier/gaussian_fourier"' in (run / "recipe.toml").read_text()
 
 
-@pytest.mark.parametrize(
-    "kind", ["encoder", *(pytest.param(k, marks=pytest.mark.slow) for k in kinds() if k != "encoder")]
-)
+OTHERS = [pytest.param(kind, marks=pytest.mark.slow) for kind in kinds() if kind != "encoder"]
+
+
+@pytest.mark.parametrize("kind", ["encoder", *OTHERS])
 def test_a_package_of_plugin_new_is_installed_tested_and_run_untouched(kind, tmp_path):
-    write_package("fresh", kind, tmp_path / "nfw-fresh")
-    run = installed(tmp_path / "nfw-fresh")
+    name, package = f"fresh_{kind}", tmp_path / f"nfw-fresh-{kind}"
+    write_package(name, kind, package)
+    run = installed(package)
     assert " passed" in run("-m", "pytest", "-q", "-p", "no:cacheprovider")
-    assert ", 0 failed" in run("-m", "neuralfw", "plugin", "check", "nfw-fresh")
-    recipe = json.loads(run("-m", "neuralfw", "describe", "fresh", "--json"))
-    assert [facts["kind"] for facts in recipe] == [kind]
+    assert ", 0 failed" in run("-m", "neuralfw", "plugin", "check", package.name)
+    assert [facts["kind"] for facts in json.loads(run("-m", "neuralfw", "describe", name, "--json"))] == [kind]
     stage, out = ("velocity" if kind == "integrator" else "fit"), tmp_path / "run"
     short = ["--set", f"stages.{stage}.steps=2", "--set", "export.mesher.resolution=16"]
     short += ["--set", "stages.implicit.steps=2"] if kind == "integrator" else []
