@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from neuralfw.errors import UserError
+from neuralfw.testing import build_component
 from neuralfw_deepsdf.config import DeepSdfDecoderConfig
 from neuralfw_deepsdf.decoder import DeepSdfDecoder
 
@@ -171,3 +172,17 @@ def test_a_width_without_room_for_the_code_is_refused(decoder) -> None:
 def test_tanh_is_no_metric_distance() -> None:
     assert DeepSdfDecoderConfig().capabilities() == {"signed"}
     assert DeepSdfDecoderConfig(tanh=False, latent="codes").capabilities() == {"signed", "metric", "latent"}
+
+
+def test_it_may_begin_on_top_of_a_sphere() -> None:
+    options = {"start": "sphere", "radius": 0.7, "tanh": False, "width": 32, "layers": 2, "skip": []}
+    plain, begun = (
+        build_component("field", "deepsdf_decoder", {**options, **more}) for more in ({"start": "plain"}, {})
+    )
+    direction = functional.normalize(torch.randn(50, 3, generator=torch.Generator().manual_seed(0)), dim=1)
+    for radius, sign in ((0.1, -1.0), (1.4, 1.0)):
+        found = begun(radius * direction, want=frozenset({"sdf", "sdf_gradient"}))
+        assert (sign * found["sdf"] > 0.0).all()
+    added = begun(direction)["sdf"] - plain(direction)["sdf"]
+    torch.testing.assert_close(added, torch.full((50,), (1.0 + 0.14**2) ** 0.5 - 0.7))
+    assert ((found["sdf_gradient"] * direction).sum(dim=1) > 0.5).all()
