@@ -68,6 +68,11 @@ class Mixing:
         self._stands = {axis: _places(self._checked, axis) for axis in AXES}
         self.products = [*_products(self._checked, self._stands)]
 
+    def having(self, axis: str, part: Component) -> Iterator[Combination]:
+        """Yield the combinations that have a component on one of `AXES`."""
+        place = AXES.index(axis)
+        yield from map(self.wired, (parts for parts in self.products if parts[place] == part))
+
     def wired(self, parts: tuple[Component | None, ...]) -> Combination:
         """Return a combination, wired anew."""
         swaps = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,13 +81,10 @@ def observes(*quantities: str) -> Callable[[Subject], bool]:
     return lambda subject: {*quantities} <= {q.removesuffix("?") for q in subject.defaults.wiring().observes}
 
 
-def subjects(
-    registry: Registry, manifest: Manifest, options: Mapping[str, Mapping[str, Any]] | None = None
-) -> Iterator[Subject]:
-    """Yield the components of a plugin, each with the options that are given for its name or stand in the manifest."""
+def subjects(registry: Registry, manifest: Manifest) -> Iterator[Subject]:
+    """Yield the components of a plugin, each with the options that its manifest has for checks."""
     for component in manifest.components:
-        given = (options or {}).get(component.name) or _placed(registry, component, manifest.path.parent)
-        yield Subject(registry, component, given)
+        yield Subject(registry, component, _placed(registry, component, manifest.path.parent))
 
 
 def _placed(registry: Registry, component: Component, folder: Path) -> dict[str, Any]:

@@ -58,11 +58,10 @@ def it_is_differentiable(subject: Subject) -> None:
 @check("update")
 def it_goes_on_where_it_stopped(subject: Subject) -> None:
     """A run that is stopped and resumed ends bit for bit as one that is not."""
-    from ...mixing.combinations import AXES, combinations, shipped_bases
+    from ...mixing.combinations import Mixing, shipped_bases
 
-    name = subject.component.full_name
-    found = (c for base in shipped_bases() for c in combinations(base) if not c.reason)
-    fitting = next((c for c in found if c.parts[AXES.index("update")] == name), None)
+    tried = (found for base in shipped_bases() for found in Mixing(base).having("update", subject.component))
+    fitting = next((combination for combination in tried if not combination.reason), None)
     if fitting is None:
         raise NotBuilt("no small recipe takes this update")
     with tempfile.TemporaryDirectory() as folder:

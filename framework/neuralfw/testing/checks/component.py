@@ -30,7 +30,7 @@ def manifest_is_true(subject: Subject) -> None:
 
 @check()
 def options_are_described(subject: Subject) -> None:
-    """Component and options have a text, numbers a range."""
+    """Component and options have a text."""
     assert subject.component.summary.strip(), "the manifest has no summary"
     for key, info in options(type(subject.defaults)).items():
         assert (info.description or "").strip(), f"option {key!r} has no description"
