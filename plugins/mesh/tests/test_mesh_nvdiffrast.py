@@ -1,15 +1,16 @@
-"""The adapter to nvdiffrast, with a stand-in that does in plain PyTorch what its documentation says."""
+"""The adapter to nvdiffrast: with a stand-in that does in plain PyTorch what its documentation says, and on CUDA."""
 
 from __future__ import annotations
 
+import math
 import sys
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
-from known_meshes import VIEW, ball, two_balls
-from test_mesh_drawing import colored, rendered, weights
+from known_meshes import VIEW, ball, disc, two_balls
+from test_mesh_drawing import BEHIND, colored, positions_of, rendered, rendered_mask, weights
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -112,3 +113,84 @@ def test_where_it_does_not_work_auto_takes_another_and_its_name_is_refused() -> 
     assert backends.chosen("auto", "cuda") == backends.chosen("auto", "cpu") == "cpu"
     with pytest.raises(UserError, match=r'nvdiffrast.*backend = "auto"'):
         backends.chosen("nvdiffrast", "cuda")
+
+
+class OnCuda:
+    """The package itself, for positions and images on the CPU."""
+
+    def __init__(self, positions: Tensor, triangles: Triangles, view: View) -> None:
+        self._drawn = nvdiffrast.Drawing(positions.float().cuda(), Triangles(triangles.faces.cuda()), view)
+        self.hit = self._drawn.hit.cpu()
+
+    def interpolate(self, values: Tensor) -> Tensor:
+        return self._drawn.interpolate(values.cuda()).to(values)
+
+    def antialias(self, image: Tensor) -> Tensor:
+        return self._drawn.antialias(image.cuda()).to(image)
+
+
+needs_cuda = pytest.mark.skipif(nvdiffrast.unavailable() is not None, reason=str(nvdiffrast.unavailable()))
+
+
+@needs_cuda
+@pytest.mark.parametrize("scene", [ball, two_balls, lambda: ball(3)], ids=["ball", "two balls", "many faces"])
+def test_on_cuda_it_agrees_with_the_kernels(scene: Any) -> None:
+    """But where a rounded corner moves an edge across the centre of a pixel."""
+    positions, triangles = scene()
+    found = []
+    for draw in (cpu.Drawing, OnCuda):
+        p, v = positions.clone().requires_grad_(), colored(positions).requires_grad_()
+        image = rendered(draw, p, v, triangles)
+        found.append((image, *torch.autograd.grad((image * weights(image)).sum(), (p, v))))
+    (image, *gradients), (theirs, *their_gradients) = found
+    assert ((image - theirs).abs().amax(dim=2) > 1e-3).double().mean() < 0.005
+    for ours, their in zip(gradients, their_gradients, strict=True):
+        assert (ours - their).norm() < 0.03 * ours.norm()
+
+
+@needs_cuda
+def test_on_cuda_perspective_is_corrected() -> None:
+    positions = torch.tensor([[-1.0, -1.0, 1.5], [1.0, -0.8, 4.0], [0.0, 1.0, 2.0]], dtype=torch.float64)
+    drawn = OnCuda(positions, Triangles(torch.tensor([[0, 1, 2]])), VIEW)
+    points = drawn.interpolate(positions)[drawn.hit]
+    fx, fy, cx, cy = VIEW.intrinsics
+    pixels = points[:, :2] / points[:, 2:] * points.new_tensor([fx, fy]) + points.new_tensor([cx, cy])
+    rows, columns = drawn.hit.nonzero(as_tuple=True)
+    assert len(rows) > 50
+    assert_close(pixels, torch.stack([columns, rows], dim=1) + 0.5, rtol=0.0, atol=1e-3, check_dtype=False)
+
+
+@needs_cuda
+def test_on_cuda_the_area_of_a_disc_and_its_gradients() -> None:
+    size = 192
+    focal = size / 0.48
+    view = View((focal, focal, 0.5 * size + 0.2, 0.5 * size - 0.3), size, size, near=0.1)
+    positions, triangles = disc(12, 0.3)
+    positions.requires_grad_()
+    area, true = rendered_mask(OnCuda, positions, triangles, view).sum(), 3.0 * (focal * 0.15) ** 2
+    (d,) = torch.autograd.grad(area, positions)
+    by_scale = (d[:, :2] * positions[:, :2]).sum().item()
+    assert math.isclose(area.item(), true, rel_tol=0.002)
+    assert math.isclose(by_scale, 2.0 * true, rel_tol=0.02)
+    assert math.isclose(d[:, 2].sum().item(), -by_scale / 2.0, rel_tol=1e-3)
+
+
+@needs_cuda
+def test_on_cuda_an_edge_half_way_changes_nothing_and_one_farther_blends() -> None:
+    triangles = Triangles(torch.tensor([[0, 1, 2], [0, 2, 3]]))
+    view = View((1.0, 1.0, 0.0, 0.0), 8, 8)
+    for edge, inner, outer in ((4.0, 1.0, 0.0), (4.3, 1.0, 0.3), (3.7, 0.7, 0.0)):
+        corners = positions_of([-9.0, -9.1], [edge, -9.1], [edge, 29.3], [-9.0, 29.3])
+        mask = rendered_mask(OnCuda, corners, triangles, view)[4, :, 0]
+        expected = torch.tensor([1.0, 1.0, 1.0, inner, outer, 0.0, 0.0, 0.0], dtype=torch.float64)
+        assert_close(mask, expected, rtol=0.0, atol=1e-3)
+
+
+@needs_cuda
+def test_on_cuda_what_lies_behind_the_camera_is_not_seen_and_has_no_gradient() -> None:
+    positions, triangles = ball(1, 0.6, -2.5)
+    positions.requires_grad_()
+    image = rendered(OnCuda, positions, colored(positions), triangles)
+    assert_close(image, BEHIND.expand_as(image))
+    (d,) = torch.autograd.grad(image.sum(), positions, allow_unused=True)
+    assert d is None or not d.any()
