@@ -14,13 +14,13 @@ def mean_squared_distance(points: Float[Tensor, "n 3"], neighbors: int = 3) -> F
 
     On a CUDA device that package does it where it is installed, for three neighbours; else a k-d tree on the host.
     """
-    if points.is_cuda and neighbors == 3:
+    if points.is_cuda and neighbors == 3 and len(points) > neighbors:
         try:
             from simple_knn._C import distCUDA2  # type: ignore[import-not-found]
         except ImportError:
             pass
         else:
-            nearest: Float[Tensor, " n"] = distCUDA2(points.float().contiguous())
+            nearest: Float[Tensor, " n"] = distCUDA2(points.float().contiguous()).to(points)
             return nearest
     count = min(neighbors, len(points) - 1)
     if count < 1:

@@ -40,7 +40,9 @@ class HashGrid(Encoder):
         axes = torch.tensor([[0.5 / config.size, 0.5]] * 3 + [[config.time_span, 0.0]] * (config.dimensions - 3))
         self.register_buffer("_scale", axes[:, 0], persistent=False)
         self.register_buffer("_shift", axes[:, 1], persistent=False)
-        self.backend, self.backend_reason = backends.choose(config.backend, build.device, config.dimensions)
+        self.backend, self.backend_reason = backends.choose(
+            config.backend, build.device, config.dimensions, config.levels * config.features
+        )
         drawn = torch.rand(self._grid.entries, config.features, generator=build.generator)
         self.table = nn.Parameter((2.0 * drawn - 1.0) * 1e-4)
         self.coordinates = 3 if config.include_input else 0

@@ -177,6 +177,7 @@ def test_auto_takes_what_fits_the_device(monkeypatch: pytest.MonkeyPatch) -> Non
     for spec, expected in ((None, "torch"), (object(), "tinycudann")):
         monkeypatch.setattr(backends.importlib.util, "find_spec", lambda _, spec=spec: spec)
         assert backends.choose("auto", torch.device("cuda"))[0] == expected
+        assert backends.choose("auto", torch.device("cuda"), width=256)[0] == "torch"
     with monkeypatch.context() as patch, pytest.raises(UserError, match="pip install"):
         patch.setattr(backends.importlib.util, "find_spec", lambda _: None)
         backends.choose("tinycudann", torch.device("cuda"))

@@ -1,4 +1,8 @@
-"""Adapter to gsplat (Apache-2.0), on CUDA devices."""
+"""Adapter to gsplat (Apache-2.0), on CUDA devices.
+
+Quaternions are normalised inside, so their gradient has no radial part. Beyond 32 channels it renders in turns and
+keeps the absolute sums of the last alone.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from neuralfw.errors import UserError
+
 from ..contract import NEAR, Image, Settings, Splats, View
 from .plain import colors
+
+_AT_ONCE = 32
 
 
 def unavailable() -> str | None:
@@ -37,6 +45,8 @@ def render(splats: Splats, view: View, settings: Settings, screen: Float[Tensor,
     values, degree = splats.sh, round(splats.sh.shape[1] ** 0.5) - 1
     if settings.features is not None:
         values, degree = torch.cat([colors(splats, view), settings.features], dim=1), None
+    if settings.absolute and values.dim() == 2 and values.shape[1] + settings.depth > _AT_ONCE:
+        raise UserError(f"gsplat has no absolute sums for more than {_AT_ONCE} channels: take densify's signed ones")
     fx, fy, cx, cy = view.intrinsics.tolist()
     K = torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], device=values.device)
     image, alpha, meta = rasterization(
@@ -53,8 +63,13 @@ def render(splats: Splats, view: View, settings: Settings, screen: Float[Tensor,
         alpha=alpha[0, ..., 0],
         depth=image[0, ..., count] if settings.depth else None,
         features=None if settings.features is None else image[0, ..., 3:count],
-        radii=meta["radii"][0].float().reshape(len(splats.means), -1).amax(dim=1),
+        radii=_largest(meta["radii"][0].float()),
     )
+
+
+def _largest(radii: Float[Tensor, "g *axes"]) -> Float[Tensor, " g"]:
+    """Return one radius for each Gaussian: from 1.5 on gsplat has one along each axis of the image."""
+    return radii.amax(dim=1) if radii.dim() == 2 else radii
 
 
 def _fill(screen: Float[Tensor, "g 2"], pixels: Tensor, view: View, settings: Settings) -> None:

@@ -52,12 +52,7 @@ def render(splats: Splats, view: View, settings: Settings, screen: Float[Tensor,
         *([] if settings.features is None else [settings.features]),
     ], dim=1)  # fmt: skip
     shown = torch.nn.functional.pad(values, (0, -values.shape[1] % 3))
-    centers = torch.zeros_like(means, requires_grad=True)
-
-    def add(gradient: Float[Tensor, "g 3"]) -> None:
-        screen[:, 0] += gradient[:, :2].norm(dim=1)
-
-    centers.register_hook(add)
+    centers = _Centers.apply(means, screen)  # type: ignore[no-untyped-call]
     rasterizer, images = GaussianRasterizer(_settings(view, settings)), []
     for three in shown.split(3, dim=1):
         image, radii, *_ = rasterizer(
@@ -77,6 +72,20 @@ def render(splats: Splats, view: View, settings: Settings, screen: Float[Tensor,
         features=None if settings.features is None else image[..., first : values.shape[1]],
         radii=radii.float(),
     )
+
+
+class _Centers(torch.autograd.Function):
+    """Zeros whose gradient the package makes that of the centres on the screen; it goes to `screen`."""
+
+    @staticmethod
+    def forward(ctx: Any, means: Float[Tensor, "g 3"], screen: Float[Tensor, "g 2"]) -> Float[Tensor, "g 3"]:
+        ctx.screen = screen
+        return torch.zeros_like(means)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Float[Tensor, "g 3"]) -> Any:
+        ctx.screen[:, 0] += gradient[:, :2].norm(dim=1)
+        return None, None
 
 
 def _settings(view: View, settings: Settings) -> Any:

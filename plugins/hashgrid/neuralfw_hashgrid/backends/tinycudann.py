@@ -26,8 +26,12 @@ def pullback(
 ) -> Float[Tensor, "n d"]:
     """Return Jᵀg for the Jacobian J of the features at u, differentiable once more in u, the table and g."""
     with torch.enable_grad():
-        u = u if u.requires_grad else u.detach().requires_grad_()
-        return torch.autograd.grad(encode(grid, u, table), u, g, create_graph=True)[0]
+        # tiny-cuda-nn forgets the gradient in u where neither the table nor g has one, and wants gradients contiguous
+        u, table = (t if t.requires_grad else t.detach().requires_grad_() for t in (u, table))
+        pulled = torch.autograd.grad(encode(grid, u, table), u, g.contiguous(), create_graph=True)[0]
+        if pulled.requires_grad:
+            pulled.register_hook(torch.Tensor.contiguous)
+        return pulled
 
 
 @functools.cache
@@ -39,7 +43,7 @@ def _encoding(grid: Grid) -> Any:
         "n_features_per_level": grid.features,
         "log2_hashmap_size": grid.log2_table_size,
         "base_resolution": grid.base,
-        "per_level_scale": grid.growth,
+        "per_level_scale": grid.growth * (1.0 - 1e-7),  # its single precision must not round a whole resolution up
         "interpolation": "Smoothstep" if grid.smooth else "Linear",
     }
     return tinycudann.Encoding(grid.dimensions, options, dtype=torch.float32)
