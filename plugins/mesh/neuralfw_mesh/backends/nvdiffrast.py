@@ -18,7 +18,7 @@ SILHOUETTES = frozenset({"shown"})
 def unavailable() -> str | None:
     """Say why the backend does not work here, or None."""
     if importlib.util.find_spec("nvdiffrast") is None:
-        return "nvdiffrast is not installed: pip install nvdiffrast"
+        return "nvdiffrast is not installed: pip install --no-build-isolation git+https://github.com/NVlabs/nvdiffrast"
     return None if torch.cuda.is_available() else "nvdiffrast needs a CUDA device"
 
 
