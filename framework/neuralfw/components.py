@@ -103,12 +103,13 @@ class Field(Module):
         """Return the wanted quantities at the inputs, all from one evaluation of the network."""
         raise NotImplementedError(type(self).__name__)
 
-    def export(self, stem: Path, frame: Frame) -> list[Path]:
+    def export(self, stem: Path, frame: Frame, time: float | None = None) -> list[Path]:
         """Write the field itself in world units, where `exports` says what it is called; return the files.
 
         Args:
             stem: path of the file to write, without its ending.
             frame: similarity from the world to the training space.
+            time: in [0, 1], where the field moves.
         """
         raise NotImplementedError(type(self).__name__)
 

@@ -259,21 +259,43 @@ class Run:
         kinds = ((field.exports, name) for name, field in self.scene.fields.items())
         return {str(kind): name for kind, name in reversed([*kinds]) if kind is not None}
 
-    def export_field(self, what: str, output: Path | None = None) -> list[Path]:
+    def export_field(
+        self, what: str, output: Path | None = None, *, times: Sequence[float] = (),
+        say: Callable[[str], None] = lambda text: None,
+    ) -> list[Path]:  # fmt: skip
         """Write what a field writes of itself ("gaussians"), in world units; return the files.
 
+        A field that moves is written at its start, middle and end where no times are given; a time at which it is
+        empty is passed over, and told.
+
         Raises:
-            UserError: no field of this run writes that.
+            UserError: no field of this run writes that; times are given for one that does not move.
         """
         if what not in self.writable:
             close = nearest(what, ["mesh", *self.writable])
             hint = f"; closest: {close[0]}" if close else ""
             raise UserError(f"--what {what}: this run has {' and '.join(['mesh', *self.writable])}{hint}")
         name = self.writable[what]
-        stem = self.folder.root / what / name if output is None else output.with_suffix("")
-        stem.parent.mkdir(parents=True, exist_ok=True)
+        needs = self.recipe.fields[name].config.wiring().provides.values()
+        moves = self.timed and any(q in ("time", "time?") for each in needs for q in each)
+        if times and not moves:
+            raise UserError(f'--times: the field "{name}" does not move')
+        moments: Sequence[float | None] = times or ((0.0, 0.5, 1.0) if moves else (None,))
+        folder = self.folder.root / what if output is None else output
         field: Field = self.scene.fields[name]  # type: ignore[assignment]
-        return field.export(stem, self.frame)
+        written = []
+        for t in moments:
+            stem = folder / (name if t is None else f"{name}_t{t:.3f}")
+            if output is not None and len(moments) == 1:
+                stem = output.with_suffix("")
+            stem.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                written += field.export(stem, self.frame, t)
+            except EmptySurfaceError as error:
+                if len(moments) == 1:
+                    raise
+                say(f"no {what} at time {t:g}: {error}")
+        return written
 
     def eval(
         self, protocol: str = "neuralfw", *, reference: Path | None = None, shape: str | None = None

@@ -258,7 +258,7 @@ class Session:
             for path in run.export(say=self.say):
                 self.say(f"mesh: {path}")
         for what in run.writable:
-            for path in run.export_field(what):
+            for path in run.export_field(what, say=self.say):
                 self.say(f"{what}: {path}")
         if recipe.evaluate.reference is not None:
             run.eval(run.surface_protocol())

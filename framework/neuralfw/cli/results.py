@@ -144,7 +144,7 @@ def export(
 
     opened = Run(run)
     if what != "mesh":
-        for path in opened.export_field(what, output):
+        for path in opened.export_field(what, output, times=o.times_of(times), say=typer.echo):
             typer.echo(str(path))
         return
     for path in opened.export(resolution=resolution, times=o.times_of(times), shape=shape, output=output):

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -20,8 +19,8 @@ from neuralfw.geometry import Frame, read_point_cloud
 from .config import GaussiansConfig
 from .kernels.harmonics import Y0
 from .neighbors import mean_squared_distance
-from .ply import Stored, read_gaussians, write_gaussians
-from .rotations import product
+from .ply import read_gaussians, write_gaussians
+from .world import to_training, to_world
 
 FLAT = 1e-4
 """The third scale of a surfel, as a share of its smaller one."""
@@ -147,65 +146,15 @@ class Gaussians(Field):
 
     # -- files -----------------------------------------------------------------------------------------------------
 
-    def export(self, stem: Path, frame: Frame) -> list[Path]:
+    def export(self, stem: Path, frame: Frame, time: float | None = None) -> list[Path]:
         with torch.no_grad():
-            quaternions, sh = _turned(frame.rotation.T, self.quaternions, torch.cat([self.sh_dc, self.sh_rest], dim=1))
-            stored = Stored(
-                means=frame.to_world(self.means.double().cpu().numpy()).astype(np.float32),
-                log_scales=self.scales.log().cpu().numpy() - np.float32(math.log(frame.scale)),
-                quaternions=quaternions.cpu().numpy(),
-                opacity_logits=self.opacity_logits.cpu().numpy(),
-                sh=sh.cpu().numpy(),
-            )
-        path = stem.with_suffix(".ply")
+            sh = torch.cat([self.sh_dc, self.sh_rest], dim=1)
+            stored = to_world(frame, self.means, self.scales, self.quaternions, self.opacity_logits, sh)
+        path = stem.with_name(f"{stem.name}.ply")
         write_gaussians(path, stored)
         return [path]
 
     def read(self, path: Path, frame: Frame) -> None:
-        stored, device = read_gaussians(path), self.means.device
-        quaternions, sh = torch.from_numpy(stored.quaternions.copy()), torch.from_numpy(stored.sh.copy())
-        quaternions, sh = _turned(frame.rotation, quaternions, sh)
-        self._fill(
-            means=torch.from_numpy(frame.to_training(stored.means.astype(np.float64))).float(),
-            log_scales=torch.from_numpy(stored.log_scales.copy()) + math.log(frame.scale),
-            quaternions=quaternions,
-            opacity_logits=torch.from_numpy(stored.opacity_logits.copy()),
-            sh=sh,
-        )
+        device = self.means.device
+        self._fill(**to_training(frame, read_gaussians(path)))
         self.to(device)
-
-
-def _turned(
-    rotation: np.ndarray, quaternions: Float[Tensor, "g 4"], sh: Float[Tensor, "g k 3"]
-) -> tuple[Float[Tensor, "g 4"], Float[Tensor, "g k 3"]]:
-    """Return Gaussians' axes and harmonics after a rotation of space."""
-    if np.array_equal(rotation, np.eye(3)):
-        return quaternions, sh
-    turn = torch.from_numpy(rotation.copy())
-    turned = product(_quaternion(turn).to(quaternions), quaternions)
-    return turned, torch.einsum("kl,glc->gkc", _turned_harmonics(turn, sh.shape[1]).to(sh), sh)
-
-
-def _quaternion(rotation: Float[Tensor, "3 3"]) -> Float[Tensor, "4"]:
-    """Return the unit quaternion of a rotation, by its largest component (Shepperd 1978)."""
-    from scipy.spatial.transform import Rotation
-
-    x, y, z, w = Rotation.from_matrix(rotation.numpy()).as_quat()
-    return torch.tensor([w, x, y, z])
-
-
-def _turned_harmonics(rotation: Float[Tensor, "3 3"], count: int) -> Float[Tensor, "k k"]:
-    """Return the matrix that turns coefficients: f(d) becomes f(Rᵀd). Least squares on directions find it."""
-    from .kernels.harmonics import harmonics
-
-    generator = torch.Generator().manual_seed(0)
-    directions = nn.functional.normalize(torch.randn(256, 3, generator=generator, dtype=torch.float64), dim=1)
-
-    def basis(of: Float[Tensor, "n 3"]) -> Float[Tensor, "n k"]:
-        rows = np.empty((len(of), 16))
-        for row, d in zip(rows, of.tolist(), strict=True):
-            harmonics(count, *d, row)
-        return torch.from_numpy(rows[:, :count])
-
-    turned: Tensor = torch.linalg.lstsq(basis(directions), basis(directions @ rotation.double())).solution
-    return turned

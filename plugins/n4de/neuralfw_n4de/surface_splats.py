@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,9 +13,12 @@ from torch.nn.functional import normalize
 
 from neuralfw.components import Build, Field, Quantities, SdfField
 from neuralfw.errors import UserError
-from neuralfw.geometry import Mesh, sample_surface
+from neuralfw.geometry import Frame, Mesh, sample_surface
 from neuralfw.meshing import extract
 from neuralfw_gaussians.on_surface import turning_z_to
+from neuralfw_gaussians.ply import write_gaussians
+from neuralfw_gaussians.render_config import GAUSSIANS
+from neuralfw_gaussians.world import to_world
 
 from .color import SurfaceColor
 from .color_config import SurfaceSplatsConfig
@@ -28,6 +32,7 @@ class SurfaceSplats(Field):
     """
 
     role = "gaussians"
+    exports = "gaussians"
 
     def __init__(self, config: SurfaceSplatsConfig, build: Build) -> None:
         super().__init__(config, build)
@@ -62,6 +67,16 @@ class SurfaceSplats(Field):
         sides = at.new_tensor([1.0, 1.0, self._config.thickness])
         outputs["gaussians/scales"] = (self._config.scale * cell * sides).expand(len(at), 3)
         return {q: outputs[q] for q in want}
+
+    @torch.no_grad()
+    def export(self, stem: Path, frame: Frame, time: float | None = None) -> list[Path]:
+        device = next(self._parts[1].parameters()).device
+        inputs = {} if time is None else {"time": torch.tensor([time], device=device)}
+        found = self.evaluate(inputs, frozenset(GAUSSIANS))
+        means, scales, rotations, opacities, sh = (found[q] for q in GAUSSIANS)
+        path = stem.with_name(f"{stem.name}.ply")
+        write_gaussians(path, to_world(frame, means, scales, rotations, opacities.logit(), sh))
+        return [path]
 
     @torch.no_grad()
     def _points(self, time: Float[Tensor, " n"] | None) -> Float[Tensor, "g 3"]:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 from torch.testing import assert_close
 
 from neuralfw.components import Quantities
 from neuralfw.errors import UserError
-from neuralfw.geometry import Mesh
+from neuralfw.geometry import Frame, Mesh
 from neuralfw.geometry.camera import Camera
 from neuralfw.recipe.faults import RecipeError
 from neuralfw.rendering import camera_batch
 from neuralfw.scene import Scene
 from neuralfw.testing import build_component, build_scene
+from neuralfw_gaussians.ply import read_gaussians
 from neuralfw_gaussians.sh import basis
 
 SCENE = """
@@ -139,6 +142,25 @@ def test_there_is_a_splat_of_one_cell_at_each_vertex() -> None:
     assert_close(found["gaussians/rotations"].norm(dim=1), torch.ones(len(surface.vertices)))
     assert found["gaussians/opacities"].min() > 0.9
     assert not found["gaussians/means"].requires_grad and found["gaussians/sh"].requires_grad
+
+
+def test_a_file_of_splats_is_theirs_at_its_time_in_the_world(tmp_path: Path) -> None:
+    """What is read back as Gaussians of the same frame are the splats of that time, harmonics turned there and back."""
+    made = scene("samples = 200\nthickness = 0.2")
+    turned = Frame(
+        center=np.array([3.0, -2.0, 1.0]), scale=0.25, rotation=Rotation.from_rotvec([0.3, -1.1, 0.7]).as_matrix()
+    )
+    (path,) = made.fields["splats"].export(tmp_path / "splats_t0.250", turned, 0.25)  # type: ignore[operator]
+    assert path == tmp_path / "splats_t0.250.ply"
+    stored = read_gaussians(path)
+    expected = splats_of(made, 0.25)
+    assert_close(torch.from_numpy(stored.log_scales).exp(), 4.0 * expected["gaussians/scales"])
+    np.testing.assert_allclose(turned.to_training(stored.means), expected["gaussians/means"].numpy(), atol=1e-5)
+    again = build_component("field", "gaussians", {"init": "random", "count": 1, "sh_degree": 2, "sh_every": 0})
+    again.read(path, turned)
+    found = again.evaluate({}, frozenset(expected))
+    for q in expected:
+        assert_close(found[q], expected[q], atol=1e-4, rtol=1e-4, msg=q)
 
 
 def test_samples_lie_evenly_on_the_surface_and_disks_lie_flat() -> None:

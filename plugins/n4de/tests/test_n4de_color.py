@@ -14,6 +14,7 @@ from neuralfw.cli import app
 from neuralfw.geometry import write_mesh
 from neuralfw.photos.rendered import photograph
 from neuralfw.session import check
+from neuralfw_gaussians.ply import read_gaussians
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +45,25 @@ def test_photographs_without_time_stamps_are_refused(sequence: Path, tmp_path: P
     result = CliRunner().invoke(app, ["check", "n4de_color", "--set", f"data.images.path={tmp_path}"])
     assert result.exit_code == 2
     assert "time" in result.output
+
+
+def test_splats_are_written_at_the_times_that_are_asked_for(sequence: Path, tmp_path: Path) -> None:
+    steps = {"hull": 4, "albedo": 0, "evolve": 0, "color": 2}
+    quick = [f"stages.{name}.steps={n}" for name, n in steps.items()]
+    quick += [f"data.images.path={sequence}", "evaluate.views=false", "log.tensorboard=false"]
+    quick += [
+        f"{x}.resolution=16" for x in ("renderers.geometry", "renderers.surface", "fields.splats", "export.mesher")
+    ]
+    arguments = ["run", "n4de_color", "--out", str(tmp_path / "run"), *(x for o in quick for x in ("--set", o))]
+    trained = CliRunner().invoke(app, arguments)
+    assert trained.exit_code == 0, trained.output
+    kept = sorted(path.name for path in (tmp_path / "run/gaussians").iterdir())
+    assert kept == [f"splats_t{t}.ply" for t in ("0.000", "0.500", "1.000")]
+    export = ["export", str(tmp_path / "run"), "--what", "gaussians", "-o"]
+    found = CliRunner().invoke(app, [*export, str(tmp_path / "some"), "--times", "0,0.25"])
+    assert found.exit_code == 0, found.output
+    assert [line.rsplit("/", 1)[1] for line in found.output.split()] == ["splats_t0.000.ply", "splats_t0.250.ply"]
+    first, second = (read_gaussians(path) for path in sorted((tmp_path / "some").iterdir()))
+    assert first.means.shape != second.means.shape or np.abs(first.means - second.means).max() > 0.0
+    alone = CliRunner().invoke(app, [*export, str(tmp_path / "end.ply"), "--times", "1"])
+    assert alone.exit_code == 0 and len(read_gaussians(tmp_path / "end.ply").means) > 100
