@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from neuralfw.config import ComponentConfig, DataConfig, EncoderConfig, Number, Option, Ref, Scheduled, Unit, Wiring
+from neuralfw.schedules import Linear
 
 
 class FlowConfig(ComponentConfig):
@@ -56,6 +57,20 @@ class TimeSmoothnessConfig(ComponentConfig):
 
     def wiring(self) -> Wiring:
         return Wiring(needs=("sdf_time_derivative",))
+
+
+class HandleConfig(ComponentConfig):
+    """Options of `handle`."""
+
+    at: tuple[float, float, float] = Option(description="where it takes hold; a point of the data's world")
+    move: tuple[float, float, float] = Option(description="how far it goes in one unit of dt; world units")
+    radius: Annotated[float, Unit("world units")] = Option(gt=0, description="what lies farther away stays")
+    progress: Annotated[Number, Scheduled(ge=0, le=1)] = Option(
+        Linear(start=0.0, end=1.0), description="share of its way that it has gone; until the end of the stage"
+    )
+
+    def wiring(self) -> Wiring:
+        return Wiring(needs=("vertices", "faces"))
 
 
 class KPlanesConfig(EncoderConfig):
