@@ -149,6 +149,8 @@ def test_precomputed_poses_of_nr_nerf(tmp_path, cameras, images):
     (tmp_path / "precomputed.json").write_text(json.dumps({"poses": poses, "i_test": [1, 3]}))
     capture = read_capture(tmp_path)
     assert capture.split == {"train": (0, 2, 4, 5), "test": (1, 3)}
+    (tmp_path / "precomputed.json").write_text(json.dumps({"poses": poses, "i_test": 2}))
+    assert read_capture(tmp_path).split == {"train": (0, 1, 3, 4, 5), "test": (2,)}
     assert [view.time for view in capture.views] == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     assert np.allclose(capture.views[5].camera.rays()[1], cameras[5].rays()[1])
 

@@ -131,6 +131,7 @@ def test_temple_box_is_seen_by_all_cameras(multiview):
 def test_nr_nerf_sequence(shared_data):
     capture = read_capture(shared_data / "sequences" / "nonrigid_nerf_example")
     assert len(capture.views) == 86 and capture.views[-1].time == 1.0
+    assert capture.split["test"] == (20,) and len(capture.split["train"]) == 85
     assert np.isclose(capture.views[0].camera.fx, 128.3047637939453)
 
 

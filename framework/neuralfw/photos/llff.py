@@ -82,8 +82,9 @@ def _poses(values: Any, file: Path) -> Poses:
 
 
 def _split(document: dict[str, Any], count: int) -> dict[str, tuple[int, ...]]:
-    """Return the sets that precomputed.json lists as i_test, if it does."""
+    """Return the sets by what precomputed.json has as i_test, if it does: photographs held out, or the one that is."""
     listed = document.get("i_test")
+    listed = [listed] if isinstance(listed, int) else listed
     if not isinstance(listed, list) or not listed:
         return {}
     test = {i for i in listed if isinstance(i, int) and 0 <= i < count}

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 from typer.testing import CliRunner
 
 from neuralfw.cli import app
-from neuralfw.geometry import write_mesh
+from neuralfw.geometry import Camera, write_mesh
 from neuralfw.photos.rendered import photograph
 from neuralfw.session import check
 from neuralfw_gaussians.ply import read_gaussians
@@ -45,6 +46,23 @@ def test_photographs_without_time_stamps_are_refused(sequence: Path, tmp_path: P
     result = CliRunner().invoke(app, ["check", "n4de_color", "--set", f"data.images.path={tmp_path}"])
     assert result.exit_code == 2
     assert "time" in result.output
+
+
+@pytest.mark.parametrize("recipe", ["n4de", "n4de_color"])
+def test_one_camera_that_moves_and_no_masks_is_refused(recipe: str, tmp_path: Path) -> None:
+    """NR-NeRF's layout, a moment for each photograph: before the first step, and by what is missing."""
+    poses = []
+    (tmp_path / "images").mkdir()
+    for index in range(4):
+        camera = Camera.look_at([0.2 * index, -3.0, 0.0], [0.0] * 3, [0.0, 0.0, 1.0], focal=20.0, width=16, height=12)
+        right, down, forward = camera.world_to_camera[:3, :3]
+        poses.append(np.stack([right, -down, -forward, camera.center, [12.0, 16.0, 20.0]], axis=1).tolist())
+        Image.new("RGB", (16, 12), (90, 60, 30)).save(tmp_path / f"images/{index}.png")
+    (tmp_path / "precomputed.json").write_text(json.dumps({"poses": poses, "i_test": 2}))
+    given = ["--set", f"data.images.path={tmp_path}", "--set", "data.images.type=llff", "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, ["run", recipe, *given])
+    assert result.exit_code == 2
+    assert 'compares with mask, which data "images" does not give' in result.output
 
 
 def test_splats_are_written_at_the_times_that_are_asked_for(sequence: Path, tmp_path: Path) -> None:
