@@ -105,6 +105,18 @@ def test_geometric_init_is_a_sphere(activation, width, layers, skip, radius, enc
     assert (sign * net(x * 2)[:, 0] > 0).all()
 
 
+@pytest.mark.parametrize(("skip", "weight_norm"), [((), False), ((2,), True)])
+def test_a_sphere_about_another_centre_is_the_same_sphere_moved(skip, weight_norm):
+    shape = {"width": 64, "layers": 4, "skip": skip, "weight_norm": weight_norm}
+    here, there = (Mlp(3 + 5, 1, **shape, generator=seeded(1)) for _ in range(2))
+    center = (0.3, -0.2, 0.5)
+    here.geometric_init(0.4)
+    there.geometric_init(0.4, center=center)
+    x = torch.randn(50, 8, generator=seeded(2))
+    moved = x + torch.tensor([*center, 0, 0, 0, 0, 0])
+    torch.testing.assert_close(there(moved), here(x), atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("activation", ["sine", "tanh", "silu"])
 def test_geometric_init_needs_rectified_units(activation):
     with pytest.raises(UserError, match="softplus or relu"):

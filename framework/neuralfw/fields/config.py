@@ -28,6 +28,9 @@ class MlpSdfConfig(FieldConfig):
         "sphere", description="begin as a sphere (softplus and relu by their weights, others on top of one), or plainly"
     )
     radius: Annotated[float, Unit("scene units")] = Option(0.5, gt=0, description="radius of that sphere")
+    center: Annotated[tuple[float, float, float], Unit("scene units")] = Option(
+        (0.0, 0.0, 0.0), description="centre of that sphere"
+    )
     inside_out: bool = Option(False, description="begin with the inside around the sphere, as for rooms")
     features: int = Option(0, ge=0, description="feature channels beside the distance")
     time: Literal["raw"] | None = Option(

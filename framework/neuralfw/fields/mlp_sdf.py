@@ -42,9 +42,14 @@ class MlpSdf(SdfField):
         )
         self._base: RoundStart | None = None
         if config.start == "sphere" and config.activation in ("softplus", "relu"):
-            self.mlp.geometric_init(config.radius, inside_out=config.inside_out, coordinates=self.encoder.coordinates)
+            self.mlp.geometric_init(
+                config.radius,
+                center=config.center,
+                inside_out=config.inside_out,
+                coordinates=self.encoder.coordinates,
+            )
         elif config.start == "sphere":
-            self._base = RoundStart(config.radius, -1.0 if config.inside_out else 1.0)
+            self._base = RoundStart(config.radius, -1.0 if config.inside_out else 1.0, config.center)
 
     def forward(
         self,

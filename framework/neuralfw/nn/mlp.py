@@ -163,8 +163,15 @@ class Mlp(nn.Module):
         return jet.through(self.activation, self._layers(), u)
 
     @torch.no_grad()
-    def geometric_init(self, radius: float, *, inside_out: bool = False, coordinates: int = 3) -> None:
-        """Make channel 0 about `|x| - radius` (`radius - |x|` with `inside_out`): negative inside the sphere.
+    def geometric_init(
+        self,
+        radius: float,
+        *,
+        center: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        inside_out: bool = False,
+        coordinates: int = 3,
+    ) -> None:
+        """Make channel 0 about `|x - center| - radius`, its negative with `inside_out`: negative inside the sphere.
 
         SAL (arXiv 1911.10414), IGR and IDR; the output layer is then fitted so that radius
         and slope are met whatever the width. `coordinates` inputs are the raw x; the others (an encoder's features)
@@ -188,6 +195,14 @@ class Mlp(nn.Module):
         weight, bias = last.effective_weight().clone(), last.bias.clone()
         weight[0], bias[0] = sign * row, sign * offset
         last.assign(weight, bias)
+        self._shift(center)
+
+    def _shift(self, by: tuple[float, float, float]) -> None:
+        """Let the network at x be what it was at x - by, wherever it reads x."""
+        for k, linear in enumerate(self.linears()):
+            if k == 0 or k in self.skip:
+                raw = linear.effective_weight()[:, -self.in_dim :][:, :3] / (math.sqrt(2) if k else 1.0)
+                linear.bias.sub_(raw @ raw.new_tensor(by))
 
     def linears(self) -> list[Linear]:
         """The affine layers, the output layer last."""

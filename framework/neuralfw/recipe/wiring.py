@@ -287,19 +287,37 @@ class _StageWirer:
             self.supply.warnings.append(f'stage "{name}": pass "{idle}" feeds no loss and no other pass')
 
     def _note_lost_flow(self) -> None:
-        """Warn where losses of a surface's images do not move the surface: their gradient ends at its vertices."""
+        """Tell of losses of a surface's images that do not move the surface: their gradient ends at its vertices.
+
+        Those that move nothing else are refused under the update `gradient`; another may carry vertices on unsaid.
+        """
         update = self.stage.update
         if any(need.removesuffix("?") == "vertices" for need in update.config.wiring().needs):
             return
-        for term in self.stage.losses:
+        for index, term in enumerate(self.stage.losses):
             for active in (self.passes[n] for n in term.on if n in self.passes):
                 sdf = active.roles.get("sdf", "")
-                trained = any(_overlap(sdf, entry) for entry in self.stage.train) and sdf not in active.table.detach
-                if "vertices" in active.predicted and trained and (term.to is None or sdf in term.to):
+                able = (*active.roles.values(), f"renderers.{active.table.renderer}")
+                moved = [name for name in able if self._moves(name, active, term)]
+                if "vertices" in active.predicted and sdf in moved:
                     text = (
                         f'loss "{term.name}" moves vertices of "{active.name}", which update "{update.short}" does not'
+                        f' carry on to "{sdf}"'
                     )
-                    self.supply.warnings.append(f'stage "{self.stage.name}": {text} carry on to "{sdf}"')
+                    if moved == [sdf] and update.name == "core/gradient":
+                        self.supply.fault((*self.path, "losses", index), text, hint=self._other_update())
+                    else:
+                        self.supply.warnings.append(f'stage "{self.stage.name}": {text}')
+
+    def _other_update(self) -> str:
+        """Say which installed updates carry a gradient at vertices on to the field."""
+        able = [c.name for c in self.supply.registry.components("update") if {"vertices", "vertices?"} & {*c.needs}]
+        return f"updates that carry it on: {', '.join(able)}" if able else ""
+
+    def _moves(self, name: str, active: _Pass, term: m.Term) -> bool:
+        """Say whether the stage trains a field or a renderer, in this pass and by this term."""
+        trained = any(_overlap(name, entry) for entry in self.stage.train) and name not in active.table.detach
+        return trained and (term.to is None or name in term.to)
 
 
 def _circle(reads: Mapping[str, str]) -> list[str]:

@@ -28,6 +28,9 @@ class DeepSdfDecoderConfig(FieldConfig):
         "plain", description="begin as drawn, as DeepSDF does; or on top of a sphere, a surface from the first step"
     )
     radius: Annotated[float, Unit("scene units")] = Option(0.5, gt=0, description="radius of that sphere")
+    center: Annotated[tuple[float, float, float], Unit("scene units")] = Option(
+        (0.0, 0.0, 0.0), description="centre of that sphere"
+    )
     tanh: bool = Option(True, description="bound the output by tanh: it is a distance only near the surface then")
 
     @model_validator(mode="after")

@@ -30,7 +30,7 @@ class DeepSdfDecoder(SdfField):
     def __init__(self, config: DeepSdfDecoderConfig, build: Build) -> None:
         super().__init__(config, build)
         self._config = config
-        self._sphere = RoundStart(config.radius, 1.0) if config.start == "sphere" else None
+        self._sphere = RoundStart(config.radius, 1.0, config.center) if config.start == "sphere" else None
         latent = int(build.scene.fields[config.latent].dim) if config.latent else 0  # type: ignore[arg-type]
         ins, outs = _sizes(config, 3 + latent, build.place)
         hidden = range(config.layers)

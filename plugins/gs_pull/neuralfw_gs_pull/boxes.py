@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from neuralfw.components import Build, Callback, Quantities, SdfField
+from neuralfw.config import Spec
 from neuralfw.errors import UserError
 from neuralfw.training.step import StepContext
 
@@ -51,7 +53,8 @@ class BoxedSdf(SdfField):
 class Parts(SdfField):
     """Several SDFs, each for one block of a box and in that block's own unit, for scenes too large for one network.
 
-    Blocks overlap; there the parts are blended with weights that sum to 1, so the surface has no seam.
+    Blocks overlap; there the parts are blended with weights that sum to 1, so the surface has no seam. Parts that begin
+    as a sphere begin as one and the same, about the centre of the box, its radius in units of the box's longest edge.
 
     Attributes:
         box: lower and upper corner (2, 3) of all blocks together, scene units.
@@ -64,11 +67,11 @@ class Parts(SdfField):
     def __init__(self, config: PartsConfig, build: Build) -> None:
         super().__init__(config, build)
         self._unsigned, self._overlap = config.unsigned, config.overlap
-        self.of = nn.ModuleList(build.component(config.of) for _ in range(int(np.prod(config.split))))
         self.register_buffer("box", _start(config, build))
         self.register_buffer("_split", torch.tensor(config.split), persistent=False)
         places = torch.tensor([*product(*map(range, config.split))])
         self.register_buffer("_places", places, persistent=False)
+        self.of = nn.ModuleList(build.component(_sharing(config.of, self.box, block)) for block in self.blocks())
 
     def fit(self, box: Float[Tensor, "2 3"]) -> None:
         """Take another box."""
@@ -158,6 +161,17 @@ def without_sign(outputs: Quantities) -> Quantities:
     sign = torch.where(outputs["sdf"] < 0, -1.0, 1.0)
     flipped = {"sdf": sign, "sdf_gradient": sign[:, None], "sdf_time_derivative": sign}
     return {q: v * flipped[q] if q in flipped else v for q, v in outputs.items()}
+
+
+def _sharing(of: Spec, box: Float[Tensor, "2 3"], block: Float[Tensor, "2 3"]) -> Spec:
+    """Return a part whose first sphere, where its options say one, is that of the whole box in the block's own unit."""
+    sphere = of.config.model_dump(include={"center", "radius"})
+    if len(sphere) < 2:
+        return of
+    whole, size = (box[1] - box[0]).max(), (block[1] - block[0]).max()
+    center = (box.mean(dim=0) + whole * torch.tensor(sphere["center"]) - block.mean(dim=0)) / size
+    own = {"center": tuple(center.tolist()), "radius": float(sphere["radius"] * whole / size)}
+    return replace(of, config=of.config.model_copy(update=own))
 
 
 def _start(config: BoxedSdfConfig, build: Build) -> Float[Tensor, "2 3"]:

@@ -9,6 +9,7 @@ from torch.testing import assert_close
 
 from neuralfw.config import Spec
 from neuralfw.errors import UserError
+from neuralfw.testing import build_component
 from neuralfw.training.step import StepContext
 from neuralfw_gs_pull import config as c
 from neuralfw_gs_pull.boxes import BoxedSdf, FitBox, Parts
@@ -150,6 +151,16 @@ def test_parts_that_differ_are_blended_without_a_step_and_with_the_true_gradient
         step = 1e-6 * torch.eye(3, dtype=torch.float64)[axis]
         slope = (made(x + step)["sdf"] - made(x - step)["sdf"]) / 2e-6
         assert_close(slope, gradient[:, axis], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("activation", ["softplus", "sine"])
+def test_parts_begin_as_one_sphere_of_the_whole_box(activation: str) -> None:
+    of = {"type": "mlp_sdf", "width": 64, "layers": 3, "radius": 0.3, "activation": activation, "omega": 30.0}
+    made = build_component("field", "parts", {"of": of, "box": [[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]]})
+    x = 0.6 * torch.nn.functional.normalize(torch.randn(500, 3, generator=torch.Generator().manual_seed(0)), dim=1)
+    inside, on, outside = (made(t * x)["sdf"].detach() for t in (0.5, 1.0, 1.5))
+    assert on.abs().mean() < 0.15
+    assert (inside < 0).all() and (outside > 0).all()
 
 
 def test_blocks_cover_the_box_and_reach_over_by_their_overlap() -> None:

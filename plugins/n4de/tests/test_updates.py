@@ -14,6 +14,7 @@ from neuralfw.components import Quantities
 from neuralfw.errors import UserError
 from neuralfw.meshing import extract
 from neuralfw.photos.rendered import photograph
+from neuralfw.recipe.faults import RecipeError
 from neuralfw.run import Run
 from neuralfw.scene import SceneView
 from neuralfw.session import check, train
@@ -203,11 +204,30 @@ def test_topology_changes_from_images_alone(tmp_path: Path, shape: str, parts: i
     assert json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["loss/pyramid"] < 0.1
 
 
-def test_a_flow_that_the_update_does_not_carry_on_is_warned_of():
-    changed = ["stages.hull.update=gradient", "stages.evolve.update=mesh_sdf"]
-    told = [note for note in check("nie", changed).notes if "carry on to" in note]
-    assert told == [
-        f'stage "hull": loss "{loss}" moves vertices of "{name}", which update "gradient" does not carry on to "sdf"'
+def test_a_flow_that_the_update_does_not_carry_on_is_refused():
+    with pytest.raises(RecipeError) as refused:
+        check("nie", ["stages.hull.update=gradient", "stages.evolve.update=mesh_sdf"])
+    assert [(fault.message, fault.hint) for fault in refused.value.faults] == [
+        (
+            f'loss "{loss}" moves vertices of "{name}", which update "gradient" does not carry on to "sdf"',
+            "updates that carry it on: level_set, mesh_sdf",
+        )
         for loss, name in (("mask_l1", "views"), ("carve", "hull"))
     ]
     assert [note for note in check("nie").notes if "carry on to" in note] == []
+
+
+def test_a_flow_that_also_moves_something_else_is_warned_of():
+    lights = [
+        "stages.hull.update=gradient",
+        "renderers.main.shading=environment",
+        "stages.hull.losses=[{name='carve',remove=true}]",
+    ]
+    told = [
+        note
+        for note in check("nie", [*lights, "stages.hull.train={sdf={},'renderers.main'={}}"]).notes
+        if "carry on" in note
+    ]
+    assert told == [
+        'stage "hull": loss "mask_l1" moves vertices of "views", which update "gradient" does not carry on to "sdf"'
+    ]
