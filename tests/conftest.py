@@ -59,6 +59,7 @@ mesher = {{ type = "marching_cubes", resolution = 16 }}
 [log]
 every       = 1
 tensorboard = false
+report = false
 
 [[stages]]
 name   = "fit"
@@ -67,6 +68,16 @@ train  = ["sdf"]
 passes = {{ surface = {{ data = "points", batch = 64 }}, volume = {{ data = "space" }} }}
 losses = [{{ type = "sdf_zero", on = "surface" }}, {{ type = "eikonal", on = ["surface", "volume"] }}]
 """
+
+
+@pytest.fixture(scope="session")
+def tiny_run(sphere_cloud: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the tiny recipe, with its page; what changes it works on a copy."""
+    import neuralfw
+
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "tiny.toml").write_text(TINY.format(cloud=sphere_cloud), encoding="utf-8")
+    return neuralfw.train(folder / "tiny.toml", ["log.report=true"], out=folder / "run", device="cpu").folder.root
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ TINY = [
     "data.images.max_size=24", "fields.sdf.width=16", "fields.sdf.layers=2", "fields.sdf.skip=[]",
     "fields.sdf.features=4", "fields.color.width=16", "stages.fit.steps=2", "stages.fit.passes.pixels.rays=16",
     "data.space.batch=16", "export.mesher.resolution=12", "export.colors=false", "evaluate.views=false",
-    "log.tensorboard=false",
+    "log.tensorboard=false", "log.report=false",
 ]  # fmt: skip
 
 

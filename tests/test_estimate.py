@@ -18,6 +18,7 @@ width = 64
 layers = 3
 [log]
 tensorboard = false
+report = false
 [[stages]]
 name = "fit"
 steps = 3

@@ -35,6 +35,7 @@ losses = [{{ type = "sdf_zero", on = "surface" }}]
 
 [log]
 tensorboard = false
+report = false
 """
 
 

@@ -1,8 +1,8 @@
 """neuralfw: neural surface reconstruction from plugins and recipes.
 
 From Python every verb is one call: `run = neuralfw.train("igr")`, `run = neuralfw.open(directory)`,
-`neuralfw.resume(directory)`; then `run.mesh()`, `run.sdf(points)`, `run.export()`, `run.eval()`. They are imported on
-first use, so that `import neuralfw` costs nothing.
+`neuralfw.resume(directory)`, `neuralfw.compare(directories, page)`; then `run.mesh()`, `run.sdf(points)`,
+`run.export()`, `run.eval()`, `run.report()`. They are imported on first use, so that `import neuralfw` costs nothing.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .api import open, resume, train
+    from .api import compare, open, resume, train
 
-__all__ = ["__version__", "open", "resume", "train"]
+__all__ = ["__version__", "compare", "open", "resume", "train"]
 
 
 def __getattr__(name: str) -> Any:

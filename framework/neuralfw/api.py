@@ -70,6 +70,17 @@ def open(run: str | Path, *, device: str = "cpu", which: str = "latest") -> Run:
     return Run(run, device=device, which=which)
 
 
+def compare(runs: Sequence[str | Path], page: str | Path) -> Path:
+    """Write a page that shows runs side by side, and return its file.
+
+    Raises:
+        UserError: fewer than two runs, or something that is none.
+    """
+    from .pages.compare import write_comparison
+
+    return write_comparison([Run(run) for run in runs], Path(page))
+
+
 def _shown(progress: bool) -> dict[str, Any]:
     if not progress:
         return {}

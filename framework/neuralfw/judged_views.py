@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from .components import Quantities
 from .data.images import Images
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from .run import Run
 
 SHOWN = 3
+
+PANELS = "panels"
+"""Key of the text in a PNG that names the pictures side by side in it, with commas between."""
 
 _JUDGED = {"views": ("test", "photographs held out"), "training_views": ("train", "photographs learnt from")}
 
@@ -51,22 +56,46 @@ def evaluate_photographs(run: Run, protocol: str) -> dict[str, Any]:
     mesh = run.mesh() if run.recipe.export is not None and not run.timed else None
     cameras = cameras_of(run, name, chosen)
     members = sorted(cameras, key=lambda index: data.views[index].time or 0.0)
-    shown = {members[round(k * (len(members) - 1) / (SHOWN - 1))] for k in range(SHOWN)}
+    shown = _shown(members)
 
     def views() -> Iterator[JudgedView]:
         for number, index in enumerate(members):
             view = _view(run, data, index, cameras[index])
             if index in shown:
-                picture = Image.fromarray(_side_by_side(view, view.mesh or mesh))
-                encoded = BytesIO()
-                picture.save(encoded, "PNG", optimize=True)
-                write_file(run.folder.images / f"{chosen}_{number:03}.png", encoded.getvalue())
+                _save(view, view.mesh or mesh, run.folder.images / f"{chosen}_{number:03}.png")
             yield view
 
     corners = data.bounds.double().numpy()
     diagonal = float(np.linalg.norm(corners[1] - corners[0])) / run.frame.scale
     told = {"protocol": protocol, "summary": f"{which}, against renderings and the mesh"}
     return told | evaluate_views(views(), mesh, diagonal=diagonal)
+
+
+def show_photographs(run: Run, chosen: str) -> list[Path]:
+    """Write the pictures that `evaluate_photographs` leaves of a set, without judging; return their files.
+
+    Raises:
+        UserError: the run has no photographs, or no such set.
+    """
+    name = run.photographs
+    if name is None:
+        raise UserError("this run has no photographs")
+    data = run.data(name)
+    assert isinstance(data, Images)
+    mesh = run.mesh() if run.recipe.export is not None and not run.timed else None
+    cameras = cameras_of(run, name, chosen)
+    members = sorted(cameras, key=lambda index: data.views[index].time or 0.0)
+    files = []
+    for index in sorted(_shown(members), key=members.index):
+        view = _view(run, data, index, cameras[index])
+        files.append(run.folder.images / f"{chosen}_{members.index(index):03}.png")
+        _save(view, view.mesh or mesh, files[-1])
+    return files
+
+
+def _shown(members: list[int]) -> set[int]:
+    """Return the first, the last and some between."""
+    return {members[round(k * (len(members) - 1) / (SHOWN - 1))] for k in range(SHOWN)}
 
 
 def _view(run: Run, data: Images, index: int, camera: Camera) -> JudgedView:
@@ -99,14 +128,17 @@ def _moving(run: Run, time: float | None) -> Mesh | None:
         return None
 
 
-def _side_by_side(view: JudgedView, mesh: Mesh | None) -> UInt8[np.ndarray, "h w 3"]:
-    panels = [view.photograph.numpy()]
+def _save(view: JudgedView, mesh: Mesh | None, file: Path) -> None:
+    panels = {"photograph": view.photograph.numpy()}
     if view.render is not None:
-        panels.append(view.render.clamp(0.0, 1.0).numpy())
+        panels["rendering"] = view.render.clamp(0.0, 1.0).numpy()
     if mesh is not None:
-        panels.append(normal_picture(mesh, view.camera))
-    picture: UInt8[np.ndarray, "h w 3"] = (np.concatenate(panels, axis=1) * 255.0).round().astype(np.uint8)
-    return picture
+        panels["normals"] = normal_picture(mesh, view.camera)
+    pixels = (np.concatenate([*panels.values()], axis=1) * 255.0).round().astype(np.uint8)
+    names, encoded = PngInfo(), BytesIO()
+    names.add_text(PANELS, ",".join(panels))
+    Image.fromarray(pixels).save(encoded, "PNG", optimize=True, pnginfo=names)
+    write_file(file, encoded.getvalue())
 
 
 def normal_picture(mesh: Mesh, camera: Camera) -> Float[np.ndarray, "h w 3"]:

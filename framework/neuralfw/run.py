@@ -51,6 +51,11 @@ class Run:
         self._meshes: dict[tuple[float | None, int | None, str | None], Mesh] = {}
 
     @property
+    def checked(self) -> Checked:
+        """Its recipe as it was read, resolved and wired."""
+        return self._checked
+
+    @property
     def plan(self) -> Plan:
         """What the wiring says of the recipe."""
         return self._checked.plan
@@ -323,6 +328,12 @@ class Run:
         self.folder.eval.mkdir(exist_ok=True)
         (self.folder.eval / f"{name}.json").write_text(dumps(result, indent=2) + "\n", encoding="utf-8")
         return result
+
+    def report(self, path: Path | None = None, *, reference: Path | None = None) -> Path:
+        """Write the page of the run, one file of HTML, report.html by default; see `neuralfw.pages.report`."""
+        from .pages.report import write_report
+
+        return write_report(self, path, reference=reference)
 
     @cached_property
     def reference(self) -> Path | None:

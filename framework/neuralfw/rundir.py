@@ -39,6 +39,8 @@ class RunFolder:
         self.meshes = root / "meshes"
         self.eval = root / "eval"
         self.images = root / "images"
+        self.cost = root / "cost.json"
+        self.report = root / "report.html"
 
     @classmethod
     def new(cls, name: str, out: Path | None) -> RunFolder:

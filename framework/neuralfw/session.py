@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import UserError
+from .errors import UserError, saying
 from .hooks import hook_manager
 from .pace import Pace
 from .recipe.model import FrameTable, Recipe, dump
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pluggy
 
     from .components import Data
+    from .run import Run
     from .rundir import RunFolder
     from .scene import Scene
     from .training.trainer import Trainer
@@ -167,11 +168,22 @@ class Session:
     """One sitting at a run: builds the trainer, and turns its result into files."""
 
     def __init__(self, checked: Checked, folder: RunFolder, device: str, say: Say, watchers: Sequence[object]) -> None:
-        self.checked, self.folder, self.device, self.say = checked, folder, device, say
+        self.checked, self.folder, self.device = checked, folder, device
+        self._told = say
+        self._unwritten: list[str] | None = None if folder.log.exists() else []
         self._data: dict[str, Data] = {}
         self.hooks: pluggy.PluginManager = hook_manager(checked.registry)
-        for watcher in (*watchers, *([Pace(say)] if device == "cpu" else []), *self._previews()):
+        for watcher in (*watchers, *([Pace(self.say)] if device == "cpu" else []), *self._previews()):
             self.hooks.register(watcher)
+
+    def say(self, text: str) -> None:
+        """Tell a note, and write it to log.txt as soon as the run has one."""
+        self._told(text)
+        if self._unwritten is not None:
+            self._unwritten.append(text)
+            return
+        with saying("write", self.folder.log), self.folder.log.open("a", encoding="utf-8") as file:
+            file.write(text.rstrip() + "\n")
 
     def _previews(self) -> list[object]:
         log = self.checked.recipe.log
@@ -243,27 +255,41 @@ class Session:
         notes = [f"{name}: {note}" for name, data in scene.data.items() for note in data.notes]
         notes += [f"fields.{n}: {note}" for n, f in scene.fields.items() if isinstance(f, Field) for note in f.notes]
         notes += [f"{name}: backend {backend}" for name, backend in backends.items()]
-        self.folder.write(self.folder.log, "".join(f"{note}\n" for note in notes))
+        self.folder.write(self.folder.log, "".join(f"{note}\n" for note in self._unwritten or ()))
+        self._unwritten = None
         for note in notes:
             self.say(note)
 
     def finish(self) -> Path:
         """Export and evaluate as the recipe says."""
+        from .cost import Cost
         from .run import Run
 
         run = Run(self.folder.root, self.checked)
         run.scene.data.update(self._data)
-        recipe = self.checked.recipe
+        recipe, cost = self.checked.recipe, Cost(self.folder)
         if recipe.export is not None:
-            for path in run.export(say=self.say):
-                self.say(f"mesh: {path}")
+            with cost.of("export mesh"):
+                for path in run.export(say=self.say):
+                    self.say(f"mesh: {path}")
         for what in run.writable:
-            for path in run.export_field(what, say=self.say):
-                self.say(f"{what}: {path}")
-        if recipe.evaluate.reference is not None:
-            run.eval(run.surface_protocol())
-        if recipe.evaluate.views and run.held_out is not None:
-            run.eval("views")
-        if "cameras" in run.protocols:
-            run.eval("cameras")
+            with cost.of(f"export {what}"):
+                for path in run.export_field(what, say=self.say):
+                    self.say(f"{what}: {path}")
+        for protocol in self._judged_by(run):
+            with cost.of(f"evaluate {protocol}"):
+                run.eval(protocol)
+        cost.save()
+        if recipe.log.report:
+            self.say(f"report: {run.report()}")
         return self.folder.root
+
+    def _judged_by(self, run: Run) -> list[str]:
+        """Return the protocols that the recipe asks for."""
+        table = self.checked.recipe.evaluate
+        asked = {
+            run.surface_protocol(): table.reference is not None,
+            "views": table.views and run.held_out is not None,
+            "cameras": "cameras" in run.protocols,
+        }
+        return [name for name, wanted in asked.items() if wanted]

@@ -103,4 +103,5 @@ resolution = 16
 
 [log]
 tensorboard = false
+report = false
 """

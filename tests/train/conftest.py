@@ -18,7 +18,7 @@ PLUGIN = Path(__file__).parent / "plugin"
 HEAD = """
 name = "toy"
 checkpoint = { every = 4, keep = 2 }
-log = { every = 1, tensorboard = false }
+log = { every = 1, tensorboard = false, report = false }
 export = { mesher = { type = "marching_cubes", resolution = 8, method = "dense", padding = 0.5 } }
 """
 

@@ -18,7 +18,7 @@ SIZE, FOCAL = 40, 50.0
 
 RECIPE = """
 name = "painted"
-log = {{ every = 1, tensorboard = false }}
+log = {{ every = 1, tensorboard = false, report = false }}
 frame = {{ fit = "file", path = "{frame}" }}
 export = {{ mesher = {{ type = "marching_cubes", resolution = 48, method = "dense" }} }}
 

@@ -1,12 +1,26 @@
 """The command line: `main` is the console script `neuralfw`, `app` the application that the verbs' modules add to."""
 
-from . import bench, checking, data, describing, examining, listing, plugin, rendering, results, training
+from . import (
+    bench,
+    checking,
+    comparing,
+    data,
+    describing,
+    examining,
+    listing,
+    plugin,
+    rendering,
+    reporting,
+    results,
+    training,
+)
 from .app import app, main
 
 __all__ = [
     "app",
     "bench",
     "checking",
+    "comparing",
     "data",
     "describing",
     "examining",
@@ -14,6 +28,7 @@ __all__ = [
     "main",
     "plugin",
     "rendering",
+    "reporting",
     "results",
     "training",
 ]

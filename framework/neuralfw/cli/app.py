@@ -23,6 +23,8 @@ ORDER = (
     "eval",
     "export",
     "render",
+    "report",
+    "compare",
     "transfer",
     "data",
     "bench",

@@ -19,6 +19,15 @@ Excluded = Annotated[list[str] | None, typer.Option("--no-plugin", metavar="NAME
 Device = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to compute; auto: CUDA where it works.")
 ]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        "--reference",
+        metavar="FILE",
+        help="Mesh or cloud taken as the truth, or a folder of numbered meshes; "
+        "default: the recipe's, or what the photographs were made of.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Shape = Annotated[str | None, typer.Option("--shape", metavar="NAME", help="One shape, where the run learnt several.")]
 

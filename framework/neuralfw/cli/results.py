@@ -16,15 +16,7 @@ from .tables import columns, wrapped, write, write_json
 @app.command("eval")
 def evaluate(
     run: o.RunDirectory,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            "--reference",
-            metavar="FILE",
-            help="Mesh or cloud taken as the truth, or a folder of numbered meshes; "
-            "default: the recipe's, or what the photographs were made of.",
-        ),
-    ] = None,
+    reference: o.Reference = None,
     protocol: Annotated[
         str | None,
         typer.Option("--protocol", metavar="NAME", help="Named protocol of the figures; default: all that apply."),

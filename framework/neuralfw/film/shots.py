@@ -75,18 +75,32 @@ def orbit_of(run: Run, count: int, *, elevation: float = 20.0, up: str | None = 
     box = run.frame.to_world(np.stack(np.meshgrid(*run.scene.bounds.double().numpy().T), axis=-1).reshape(-1, 3))
     center = 0.5 * (box.min(axis=0) + box.max(axis=0))
     radius = 0.5 * float(np.linalg.norm(np.ptp(box, axis=0)))
-    axis = np.array([0.0, 1.0, 0.0])
+    axis = upward(run)
     distance, focal = DISTANCE * radius, 0.5 * SIZE * math.sqrt(DISTANCE**2 - 1.0)
     lens = Camera.look_at([0, 0, 1], [0, 0, 0], [0, 1, 0], focal=focal, width=SIZE, height=SIZE)
     if run.photographs is not None:
         taken = [shot.camera for shot in photographed(run, "train")]
-        mean = -np.mean([camera.world_to_camera[1, :3] for camera in taken], axis=0)
-        axis = mean / np.linalg.norm(mean) if np.linalg.norm(mean) > 1e-3 else axis
         center = nearest_to_axes(taken)
         distance = float(np.median([np.linalg.norm(camera.center - center) for camera in taken]))
         lens = taken[0]
-    axis = axis if up is None else np.eye(3)["xyz".index(up)]
+    if up is not None:
+        axis = np.eye(3)["xyz".index(up)]
     return orbit(center, axis, lens, distance, count, elevation=elevation)
+
+
+def upward(run: Run) -> Float64[np.ndarray, "3"]:
+    """Return the mean upward direction of a run's photographs, unit; that of y where there are none or they disagree.
+
+    Raises:
+        UserError: the photographs are not where they were.
+    """
+    if run.photographs is not None:
+        taken = [shot.camera for shot in photographed(run, "train")]
+        mean = -np.mean([camera.world_to_camera[1, :3] for camera in taken], axis=0)
+        if np.linalg.norm(mean) > 1e-3:
+            unit: Float64[np.ndarray, "3"] = mean / np.linalg.norm(mean)
+            return unit
+    return np.array([0.0, 1.0, 0.0])
 
 
 def photographed(run: Run, set_name: str) -> list[Shot]:

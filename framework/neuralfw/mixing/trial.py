@@ -47,7 +47,7 @@ def trial(recipe: str | Path, overrides: Sequence[str], out: Path) -> Verdict:
     """
     judge, began = Judge(), time.perf_counter()
     try:
-        train(recipe, overrides, out=out, device="cpu", watchers=[judge])
+        train(recipe, [*overrides, "log.report=false"], out=out, device="cpu", watchers=[judge])
         reason = "; ".join([*judge.faults(), *_missing(out)])
     except Diverged as error:
         reason = f"diverged: {error}"

@@ -43,6 +43,7 @@ class LogTable(Table):
         ge=1,
         description="steps between pictures and meshes in TensorBoard, also at the end of each stage; default: none",
     )
+    report: bool = Field(True, description="write report.html, the page of the run, when it ends")
 
 
 class ValidationTable(Table):

@@ -70,6 +70,7 @@ def check_resume(recipe: str | Path, overrides: Sequence[str], folder: Path, *, 
     Raises:
         AssertionError: a tensor of the scene differs.
     """
+    overrides = [*overrides, "log.report=false"]
     whole = Run(train(recipe, overrides, out=folder / "whole", device="cpu"))
     try:
         train(recipe, overrides, out=folder / "broken", device="cpu", watchers=[_Stop(after)])

@@ -46,9 +46,7 @@ class StageCache:
         restore(trainer, checkpoint)
         trainer.seconds, trainer.parts, self._key = seconds, {}, None
         entry.touch()
-        note = f"stage {trainer.recipe.stages[trainer.stage].name!r} is taken from the cache: {entry}"
-        trainer.say(note)
-        trainer.log.note(note)
+        trainer.say(f"stage {trainer.recipe.stages[trainer.stage].name!r} is taken from the cache: {entry}")
         return True
 
     def save(self, trainer: Trainer) -> None:

@@ -61,7 +61,7 @@ def trained(tmp_path: Path) -> Train:
     """Train a recipe and open its run."""
 
     def run(recipe: str | Path, *overrides: str, start_from: str | None = None, out: str = "run") -> Run:
-        quick = ["log.tensorboard=false", "export.mesher.resolution=24"]
+        quick = ["log.tensorboard=false", "log.report=false", "export.mesher.resolution=24"]
         return Run(train(recipe, [*quick, *overrides], out=tmp_path / out, start_from=start_from))
 
     return run

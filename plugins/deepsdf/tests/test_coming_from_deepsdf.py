@@ -56,7 +56,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 QUICK = [
     "stages.fit.steps=2", "fields.sdf.width=16", "fields.sdf.layers=2", "fields.sdf.skip=[]", "data.samples.batch=32",
-    "export.mesher.resolution=8", "log.tensorboard=false", "fields.sdf.dropout=0",
+    "export.mesher.resolution=8", "log.tensorboard=false", "log.report=false", "fields.sdf.dropout=0",
 ]  # fmt: skip
 
 

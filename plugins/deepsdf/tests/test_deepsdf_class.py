@@ -14,7 +14,7 @@ from neuralfw.geometry import Mesh, read_mesh, write_mesh
 from neuralfw.run import Run
 from neuralfw.session import train
 
-QUICK = ["log.tensorboard=false", "export.mesher.resolution=24"]
+QUICK = ["log.tensorboard=false", "log.report=false", "export.mesher.resolution=24"]
 
 
 def ellipsoid(height: float, size: float = 1.0, shift: float = 0.0) -> Mesh:

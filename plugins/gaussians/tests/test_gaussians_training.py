@@ -21,7 +21,7 @@ from neuralfw_gaussians.rotations import axes
 HEAD = """
 name = "tiny"
 checkpoint = {{ every = 4, keep = 2 }}
-log = {{ every = 1, tensorboard = false }}
+log = {{ every = 1, tensorboard = false, report = false }}
 frame = {{ fit = "cameras" }}
 [data.images]
 type = "images"

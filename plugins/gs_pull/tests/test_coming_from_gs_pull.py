@@ -45,7 +45,7 @@ def test_the_recipes_are_sound(recipe: str) -> None:
 QUICK = [
     "stages.appearance.steps=3", "stages.geometry.steps=2", "data.images.max_size=40", "data.images.init_count=300",
     "fields.sdf.of.width=16", "fields.sdf.of.layers=2", "stages.geometry.passes.queries.batch=64",
-    "export.mesher.resolution=12", "log.tensorboard=false", "data.near.min_opacity=0.0",
+    "export.mesher.resolution=12", "log.tensorboard=false", "log.report=false", "data.near.min_opacity=0.0",
 ]  # fmt: skip
 OF_A_RECIPE = {
     "gs_pull": ["stages.geometry.callbacks.fit_box.min_opacity=0.0", "data.near.votes=1000", "fields.sdf.of.omega=5.0"],

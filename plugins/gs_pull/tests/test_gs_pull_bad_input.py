@@ -16,7 +16,7 @@ from neuralfw.geometry import write_points
 
 MIC = Path(__file__).resolve().parents[3] / "recipes" / "data" / "mic"
 SHORT = ["data.images.scale=0.1", "stages.appearance.steps=4", "stages.geometry.steps=2", "export.mesher.resolution=16"]
-KEPT = ["checkpoint.every=1", "log.tensorboard=false"]
+KEPT = ["checkpoint.every=1", "log.tensorboard=false", "log.report=false"]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ SMALL = [
     "fields.sdf.encoder.type=hash_grid", "fields.sdf.encoder.levels=6", "fields.sdf.encoder.log2_table_size=12",
     "fields.sdf.encoder.finest=128", "fields.sdf.width=32", "fields.sdf.layers=2", "fields.sdf.activation=softplus",
     "stages.fit.train.sdf.lr.start=2e-3", "stages.fit.passes.surface.batch=256", "data.near.batch=128",
-    "data.space.batch=128", "log.tensorboard=false", "export.mesher.resolution=16",
+    "data.space.batch=128", "log.tensorboard=false", "log.report=false", "export.mesher.resolution=16",
 ]  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from neuralfw.photos.sniff import read_capture
 MIC = Path(__file__).resolve().parents[3] / "recipes" / "data" / "mic"
 SMALL = [
     "fields.sdf.width=16", "fields.sdf.layers=2", "fields.sdf.skip=[]", "fields.color.width=16",
-    "log.tensorboard=false",
+    "log.tensorboard=false", "log.report=false",
 ]  # fmt: skip
 
 

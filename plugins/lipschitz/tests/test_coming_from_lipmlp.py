@@ -25,6 +25,7 @@ KEYS = ["batch", "lr", "nepochs", "seed", "manifold", "normal", "eikonal", "nonm
 QUICK = [
     "fields.sdf.width=16", "fields.sdf.layers=2", "stages.fit.steps=2", "data.source.samples=300",
     "data.target.samples=300", "export.mesher.resolution=8", "log.tensorboard=false", "fields.sdf.start=sphere",
+    "log.report=false",
 ]  # fmt: skip
 
 

@@ -25,6 +25,7 @@ BOUND = frozenset({"lipschitz/log_bound"})
 SMALL = [
     "data.shapes.samples=4000", "stages.fit.passes.samples.points=256", "fields.sdf.width=32", "fields.sdf.layers=3",
     "export.mesher.resolution=20", "log.tensorboard=false", "checkpoint.every=0", "fields.sdf.start=sphere",
+    "log.report=false",
 ]  # fmt: skip
 Build = Callable[..., LipschitzSdf]
 
@@ -193,7 +194,8 @@ def test_one_line_takes_it_in_other_recipes_and_keeps_the_options(recipe: str) -
 
 
 def test_it_learns_in_one_with_gradients_and_its_loss(sphere_file: Path, tmp_path: Path) -> None:
-    small = [f"data.points.path={sphere_file}", "fields.sdf.width=16", "fields.sdf.layers=2", "log.tensorboard=false"]
+    small = [f"data.points.path={sphere_file}", "fields.sdf.width=16", "fields.sdf.layers=2"]
+    small += ["log.tensorboard=false", "log.report=false"]
     small += ["export.mesher.resolution=12", "fields.sdf.type=lipschitz_sdf", "log.every=1", "stages.fit.steps=30"]
     recipe = tmp_path / "bounded.toml"
     recipe.write_text(

@@ -37,7 +37,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_pictures_change_nothing_that_is_learnt(images: Path, tmp_path: Path) -> None:
     same = [*SMALL, f"data.images.path={images}"]
-    quiet = neuralfw.train("nie", [*same, "log.tensorboard=false"], out=tmp_path / "quiet", device="cpu")
+    plain = [*same, "log.tensorboard=false", "log.report=false"]
+    quiet = neuralfw.train("nie", plain, out=tmp_path / "quiet", device="cpu")
     shown = neuralfw.train("nie", [*same, "log.pictures=1"], out=tmp_path / "shown", device="cpu")
     for name, value in quiet.scene.state_dict().items():
         assert torch.equal(value, shown.scene.state_dict()[name])

@@ -27,7 +27,7 @@ from neuralfw_n4de.moving import Front
 FLOW = """
 name = "flow"
 checkpoint = {{ every = 0 }}
-log = {{ every = 1, tensorboard = false }}
+log = {{ every = 1, tensorboard = false, report = false }}
 
 [data.space]
 type  = "uniform"
@@ -194,6 +194,7 @@ def test_topology_changes_from_images_alone(tmp_path: Path, shape: str, parts: i
         "stages.hull.steps=20", "stages.hull.update.off_surface=1024", "stages.hull.passes.views.views=4",
         "stages.hull.passes.hull.views=14", "stages.evolve.steps=5", "stages.evolve.update.off_surface=1024",
         "stages.evolve.passes.views.views=4", "export.mesher.resolution=32", "log.tensorboard=false",
+        "log.report=false",
         "evaluate.views=false",
     ]  # fmt: skip
     run = train("nie", small, out=tmp_path / "run")

@@ -12,7 +12,7 @@ from neuralfw.geometry import write_mesh
 
 RECIPE = """
 name = "pair"
-log = {{ every = 1, tensorboard = false }}
+log = {{ every = 1, tensorboard = false, report = false }}
 
 [frame]
 fit = "area"

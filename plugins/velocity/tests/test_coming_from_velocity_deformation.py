@@ -29,6 +29,7 @@ KEYS = [
 QUICK = [
     "fields.sdf.width=8", "fields.sdf.layers=1", "fields.velocity.width=8", "fields.velocity.layers=1",
     "stages.velocity.steps=1", "stages.implicit.steps=1", "data.pair.samples=300", "log.tensorboard=false",
+    "log.report=false",
     "export.mesher.resolution=8",
 ]  # fmt: skip
 

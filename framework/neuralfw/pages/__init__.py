@@ -1,0 +1,1 @@
+"""Pages about runs: one file of HTML each, which opens without a network."""
