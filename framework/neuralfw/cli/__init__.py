@@ -13,6 +13,7 @@ from . import (
     reporting,
     results,
     training,
+    viewing,
 )
 from .app import app, main
 
@@ -31,4 +32,5 @@ __all__ = [
     "reporting",
     "results",
     "training",
+    "viewing",
 ]

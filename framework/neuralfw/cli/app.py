@@ -23,6 +23,7 @@ ORDER = (
     "eval",
     "export",
     "render",
+    "view",
     "report",
     "compare",
     "transfer",

@@ -41,7 +41,8 @@ class LogTable(Table):
     pictures: int | None = Field(
         None,
         ge=1,
-        description="steps between pictures and meshes in TensorBoard, also at the end of each stage; default: none",
+        description="steps between pictures in TensorBoard and meshes, there and in meshes/steps/, also at the end of "
+        "each stage; default: none",
     )
     report: bool = Field(True, description="write report.html, the page of the run, when it ends")
 

@@ -1,4 +1,7 @@
-"""What a scene looks like while it trains, in TensorBoard: photographs beside renderings, and meshes; at each time."""
+"""What a scene looks like while it trains, in TensorBoard: photographs beside renderings, and meshes; at each time.
+
+The meshes are also kept in meshes/steps/, in world units, for the viewer.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from jaxtyping import Float
 
 from ..data.images import Images
 from ..errors import UserError
+from ..geometry import write_mesh
 from ..hooks import hook
 from ..meshing import EmptySurfaceError
 from ..rendering import Pictures
@@ -39,12 +43,15 @@ class Previews:
         clock = trainer.clock
         if clock.run % self._every and clock.stage != clock.stage_steps:
             return
+        folder = trainer.store.folder.parent / "meshes" / "steps"
         trainer.scene.eval()
         with torch.no_grad():
             for name, picture in views(trainer):
                 trainer.log.picture(clock.run, name, picture)
             for name, vertices, faces in meshes(trainer):
                 trainer.log.mesh(clock.run, name, vertices, faces)
+                file = folder / f"{clock.run:08d}_{name.replace('/', '_')}.ply"
+                write_mesh(file, trainer.scene.frame.to_world(vertices), faces)
         trainer.scene.train()
 
 

@@ -15,11 +15,11 @@ from neuralfw.components import Build, Field, Quantities
 from neuralfw.data.images import Images
 from neuralfw.errors import UserError
 from neuralfw.geometry import Frame, read_point_cloud
+from neuralfw.geometry.splats import read_gaussians, write_gaussians
 
 from .config import GaussiansConfig
 from .kernels.harmonics import Y0
 from .neighbors import mean_squared_distance
-from .ply import read_gaussians, write_gaussians
 from .world import to_training, to_world
 
 FLAT = 1e-4

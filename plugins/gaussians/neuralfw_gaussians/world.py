@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from neuralfw.geometry import Frame
+from neuralfw.geometry.splats import Stored
 
 from .kernels.harmonics import harmonics
-from .ply import Stored
 from .rotations import product
 
 

@@ -15,10 +15,10 @@ from known_splats import gaussians, turned_frame
 
 from neuralfw.errors import UserError
 from neuralfw.geometry import Camera, Frame
+from neuralfw.geometry.splats import read_gaussians, write_gaussians
 from neuralfw_gaussians.backends import plain
 from neuralfw_gaussians.contract import Settings, Splats, View
 from neuralfw_gaussians.field import Gaussians
-from neuralfw_gaussians.ply import read_gaussians, write_gaussians
 from neuralfw_gaussians.render_config import GAUSSIANS
 
 COUNTS = {0: 17, 1: 26, 2: 41, 3: 62}

@@ -14,9 +14,9 @@ from torch.nn.functional import normalize
 from neuralfw.components import Build, Field, Quantities, SdfField
 from neuralfw.errors import UserError
 from neuralfw.geometry import Frame, Mesh, sample_surface
+from neuralfw.geometry.splats import write_gaussians
 from neuralfw.meshing import extract
 from neuralfw_gaussians.on_surface import turning_z_to
-from neuralfw_gaussians.ply import write_gaussians
 from neuralfw_gaussians.render_config import GAUSSIANS
 from neuralfw_gaussians.world import to_world
 

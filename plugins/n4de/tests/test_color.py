@@ -15,11 +15,11 @@ from neuralfw.components import Quantities
 from neuralfw.errors import UserError
 from neuralfw.geometry import Frame, Mesh
 from neuralfw.geometry.camera import Camera
+from neuralfw.geometry.splats import read_gaussians
 from neuralfw.recipe.faults import RecipeError
 from neuralfw.rendering import camera_batch
 from neuralfw.scene import Scene
 from neuralfw.testing import build_component, build_scene
-from neuralfw_gaussians.ply import read_gaussians
 from neuralfw_gaussians.sh import basis
 
 SCENE = """

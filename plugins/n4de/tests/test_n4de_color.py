@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from neuralfw.cli import app
 from neuralfw.geometry import Camera, write_mesh
+from neuralfw.geometry.splats import read_gaussians
 from neuralfw.photos.rendered import photograph
 from neuralfw.session import check
-from neuralfw_gaussians.ply import read_gaussians
 
 
 @pytest.fixture(scope="module")
