@@ -115,10 +115,12 @@ def test_there_and_back_again(scene):
 @pytest.mark.parametrize("along", ["all", "one", "end"])
 def test_points_of_the_trajectories_with_what_is_said_there(scene, along):
     renderer = scene.renderers["there" if along == "all" else along]
-    want = frozenset({"points", "time", "moved", "velocity", "divergence"})
+    want = frozenset({"points", "time", "moved", "trajectory", "trajectory_time", "velocity", "divergence"})
     found = renderer(scene.view(), batch(18), want)
     rows = {"all": 9 * 18, "one": 18, "end": 18}[along]
     assert found["points"].shape == (rows, 3) and found["moved"].shape == (18, 3)
+    assert found["trajectory"].shape == (9, 18, 3) and found["trajectory_time"].tolist() == [k / 8 for k in range(9)]
+    assert (found["trajectory"][0] == batch(18)["points"]).all() and (found["trajectory"][-1] == found["moved"]).all()
     at = {"points": found["points"], "time": found["time"]}
     expected = scene.view().evaluate(at, frozenset({"velocity"}))["velocity"]
     torch.testing.assert_close(found["velocity"], expected)

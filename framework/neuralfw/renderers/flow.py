@@ -36,7 +36,7 @@ class Transport(Renderer):
 
 
 class Advect(Renderer):
-    """The batch's points carried along the velocity: `moved`, and points of the trajectories with their times.
+    """The batch's points carried along the velocity: `moved`, their `trajectory`, and points of it with their times.
 
     What is said of the velocity there does not move the points: gradients reach it through the fields alone.
     """
@@ -51,6 +51,7 @@ class Advect(Renderer):
         path = carry(scene, self.integrator, batch["points"], *self._span, more)
         steps, rows = self._chosen(len(path.times), len(batch["points"]), batch["points"].device)
         found = {"moved": path.end, "points": path.points[steps, rows], "time": path.times[steps]}
+        found |= {"trajectory": path.points, "trajectory_time": path.times}
         found |= {q: v[rows] for q, v in more.items() if q in want}
         if asked := frozenset(VELOCITY[q] for q in want if q in VELOCITY):
             places = {"points": found["points"].detach(), "time": found["time"]}

@@ -13,6 +13,8 @@ VELOCITY = {
     "divergence": "velocity_jacobian",
 }
 """What is said of a velocity, each with what it is made of."""
+MOVED = ("moved", "trajectory", "trajectory_time", "points", "time")
+"""Where a velocity takes points, and when."""
 
 
 class TransportConfig(ComponentConfig):
@@ -40,7 +42,7 @@ class AdvectConfig(ComponentConfig):
     )
 
     def wiring(self) -> Wiring:
-        provides: dict[str, tuple[str, ...]] = {q: ("velocity",) for q in ("moved", "points", "time")}
+        provides: dict[str, tuple[str, ...]] = {q: ("velocity",) for q in MOVED}
         provides |= {q: (need, "velocity") for q, need in VELOCITY.items()}
         return Wiring(
             needs=("velocity",), observes=("points",), supplies=("time",), provides={**provides, "index": ("index",)}

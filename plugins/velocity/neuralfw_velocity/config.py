@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from neuralfw.config import ComponentConfig, DataConfig, FieldConfig, InputPath, Option, Ref, Unit, Wiring
 
 TARGET_NORMAL = "velocity/target_normal"
+NEIGHBOR = "velocity/neighbor"
 
 
 class ShapePairConfig(DataConfig):
@@ -40,6 +41,9 @@ class ShapePairConfig(DataConfig):
     align: Literal["none", "rigid", "similarity"] = Option(
         "none", description="how the target is laid onto the source first, by their matches, without reflection"
     )
+    neighbors: int = Option(
+        8, ge=1, description="of how many nearest matches one is drawn as a neighbour, by the set `neighbors`"
+    )
     samples: int = Option(20_000, ge=1, description="points drawn from each mesh, uniformly by area")
 
     @model_validator(mode="after")
@@ -56,7 +60,8 @@ class ShapePairConfig(DataConfig):
         surfaces = {"surfaces": ("points", "time", "normal"), "source": ("points", "time", "normal")}
         if self.matches == "none":
             return surfaces
-        return {"matches": ("points", "time", "normal", "target", TARGET_NORMAL), **surfaces}
+        matches = ("points", "time", "normal", "target", TARGET_NORMAL)
+        return {"matches": matches, "neighbors": (*matches, NEIGHBOR), **surfaces}
 
 
 class NearSurfaceConfig(DataConfig):
@@ -105,6 +110,13 @@ class MatchingConfig(ComponentConfig):
 
     def wiring(self) -> Wiring:
         return Wiring(needs=("moved",), observes=("target", TARGET_NORMAL))
+
+
+class IsometryConfig(ComponentConfig):
+    """Options of `isometry`: none."""
+
+    def wiring(self) -> Wiring:
+        return Wiring(needs=("trajectory", "trajectory_time"), observes=("points", "target", NEIGHBOR))
 
 
 class NavierStokesConfig(ComponentConfig):

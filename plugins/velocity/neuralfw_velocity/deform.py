@@ -21,7 +21,7 @@ from neuralfw.run import Run
 from neuralfw.strict_json import dumps
 
 from .config import ShapePairConfig
-from .measures import MOMENTS, against_target, area_deviation, between_ends, kept
+from .measures import MOMENTS, against_target, area_deviation, between_ends, half_area, kept
 from .pair import ShapePair
 
 STEPS = 32
@@ -52,6 +52,7 @@ def deform(root: Path, times: Sequence[float], mesh: Path | None, between: Seque
     if mesh is None:
         moments = carried(run, source, MOMENTS)
         found["end"] = against_target(source, moments[-1], pair.target)
+        found["half_area_percent"] = half_area(source, moments[len(moments) // 2], moments[-1])
         found["area_deviation_x10"] = 10.0 * area_deviation(source, moments)
         if between and isinstance(pair.target, Mesh):
             true = [read_mesh(file) for file in between]

@@ -10,9 +10,11 @@ from neuralfw.losses.sdf import mean, power
 from neuralfw.operators import level_set_residual, shear, tangential_stretch
 
 from .config import (
+    NEIGHBOR,
     TARGET_NORMAL,
     DistortionConfig,
     DivergenceConfig,
+    IsometryConfig,
     LevelSetResidualConfig,
     MatchingConfig,
     NavierStokesConfig,
@@ -31,6 +33,22 @@ class Matching(Loss):
         off = outputs["moved"] - batch["target"]
         along = (off * batch[TARGET_NORMAL]).sum(dim=1)
         return mean(off.square().sum(dim=1) + self._more * along.square())
+
+
+class Isometry(Loss):
+    """(l(t) - (1 - t) l(0) - t l(1))² / mean l(0)²: distances of neighbours go evenly from what they are to what they
+    will be by their matches, at every step between; where the ends agree, they stay.
+    """
+
+    def __init__(self, config: IsometryConfig, build: Build) -> None:
+        super().__init__(config, build)
+
+    def __call__(self, outputs: Quantities, batch: Quantities) -> Float[Tensor, ""]:
+        neighbor = batch[NEIGHBOR].long()
+        start, end = ((ends - ends[neighbor]).norm(dim=1) for ends in (batch["points"], batch["target"]))
+        between = outputs["trajectory"][1:-1]
+        now, t = (between - between[:, neighbor]).norm(dim=2), outputs["trajectory_time"][1:-1, None]
+        return mean((now - (1.0 - t) * start - t * end).square()) / mean(start.square()).clamp_min(1e-12)
 
 
 class NavierStokes(Loss):

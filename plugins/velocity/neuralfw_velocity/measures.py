@@ -53,6 +53,11 @@ def kept(source: Mesh, moved: Mesh) -> dict[str, float]:
     return found
 
 
+def half_area(source: Mesh, half: Mesh, end: Mesh) -> float:
+    """Return by how much the surface area at half time differs from the mean of those at the ends, in per cent."""
+    return 100.0 * (2.0 * half.area / (source.area + end.area) - 1.0)
+
+
 def area_deviation(source: Mesh, moments: Sequence[Mesh]) -> float:
     """Return the standard deviation of the surface area over meshes, for a source of area 1 (4Deform's SA σ)."""
     return float(np.std([mesh.area / source.area for mesh in moments]))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from neuralfw.components import Build, Data, Draw, Quantities
@@ -18,7 +20,7 @@ from neuralfw.errors import UserError
 from neuralfw.geometry import Frame, Mesh, PointCloud, read_shape, sample_surface, with_normals
 from neuralfw.metrics.registration import apply
 
-from .config import TARGET_NORMAL, NearSurfaceConfig, ShapePairConfig
+from .config import NEIGHBOR, TARGET_NORMAL, NearSurfaceConfig, ShapePairConfig
 from .matches import alignment, corners, find_matches
 
 
@@ -49,11 +51,13 @@ class ShapePair(Data):
         self._normals = [self._directions(normals) for _, normals in drawn]
         self.bounds = torch.stack([torch.cat(self.surfaces).amin(dim=0), torch.cat(self.surfaces).amax(dim=0)])
         self._matches: Quantities = {}
+        self._neighbors = config.neighbors
         if chosen is not None:
             count = max(1, round(config.share * len(chosen.source)))
             kept = torch.randperm(len(chosen.source), generator=build.generator)[:count]
             self._matches = self._matched(chosen.source[kept.numpy()], chosen.target[kept.numpy()])
         counts = {"matches": len(self._matches.get("points", ())), "source": len(self.surfaces[0])}
+        counts["neighbors"] = counts["matches"] * (counts["matches"] > 1)
         counts["surfaces"] = min(len(points) for points in self.surfaces)
         self._epochs = {name: Epochs(count) for name, count in counts.items() if count}
         self.notes = (
@@ -77,6 +81,24 @@ class ShapePair(Data):
             TARGET_NORMAL: self._directions(_normals(self.target)[target]),
         }
 
+    @cached_property
+    def _near(self) -> Int64[Tensor, "m k"]:
+        """The matches that are nearest to each in the source, itself left out."""
+        points = self._matches["points"].numpy()
+        count = min(self._neighbors, len(points) - 1)
+        found = np.asarray(cKDTree(points).query(points, count + 1)[1])
+        own = found == np.arange(len(points))[:, None]
+        own[~own.any(axis=1), -1] = True  # more than count others in the same place
+        return torch.from_numpy(found[~own].reshape(len(points), count))
+
+    def _neighboring(self, request: Draw) -> Quantities:
+        """Return matches, and beside each a neighbour of it: rows k and k + n/2 are each other's."""
+        chosen = self._epochs["neighbors"].draw(request, max(1, request.options.batch // 2))
+        column = torch.randint(self._near.shape[1], (len(chosen),), generator=request.generator)
+        rows = torch.cat([chosen, self._near[chosen, column]])
+        drawn = {q: v[rows] for q, v in self._matches.items()}
+        return {**drawn, "time": torch.zeros(len(rows)), NEIGHBOR: torch.arange(len(rows)).roll(len(chosen))}
+
     def holds(self, set_name: str) -> bool:
         return set_name in self._epochs
 
@@ -88,6 +110,8 @@ class ShapePair(Data):
 
     def sample(self, request: Draw) -> Quantities:
         name = self._named(request.set)
+        if name == "neighbors":
+            return self._neighboring(request)
         if name == "matches":
             chosen = self._epochs[name].draw(request, request.options.batch)
             return {"time": torch.zeros(len(chosen)), **{q: v[chosen] for q, v in self._matches.items()}}

@@ -33,6 +33,34 @@ def test_matching_weighs_the_part_along_the_normal():
     assert loss("matching", {"moved": across}, batch, along_normal=4.0) == pytest.approx(expected, rel=1e-5)
 
 
+def quarter_turn(steps, *, straight=False):
+    """Points carried by a quarter turn, or on the chords of it, with each row's neighbour the next but ten."""
+    t = torch.linspace(0.0, 1.0, steps + 1)
+    s, c = torch.sin(0.5 * math.pi * t)[:, None], torch.cos(0.5 * math.pi * t)[:, None]
+    path = torch.stack([c * N[:, 0] - s * N[:, 1], s * N[:, 0] + c * N[:, 1], N[:, 2].expand(steps + 1, -1)], dim=2)
+    path = torch.lerp(path[:1], path[-1:], t[:, None, None]) if straight else path
+    batch = {"points": N, "target": path[-1], "velocity/neighbor": torch.arange(20).roll(10)}
+    return {"trajectory": path, "trajectory_time": t}, batch
+
+
+def test_isometry_lets_a_turn_pass_and_not_its_chords():
+    assert loss("isometry", *quarter_turn(4)) == pytest.approx(0.0, abs=1e-12)
+    outputs, batch = quarter_turn(2, straight=True)
+    flat = N - N.roll(10, 0)
+    length, across = flat.norm(dim=1), flat[:, :2].norm(dim=1)
+    short = length - (length.square() - 0.5 * across.square()).sqrt()  # halfway the chords are nearer by √½
+    assert loss("isometry", outputs, batch) == pytest.approx(float(short.square().mean() / length.square().mean()))
+
+
+def test_isometry_lets_lengths_grow_evenly():
+    t = torch.linspace(0.0, 1.0, 5)
+    outputs = {"trajectory": (1.0 + t)[:, None, None] * N, "trajectory_time": t}
+    batch = {"points": N, "target": 2.0 * N, "velocity/neighbor": torch.arange(20).roll(10)}
+    assert loss("isometry", outputs, batch) == pytest.approx(0.0, abs=1e-12)
+    outputs["trajectory"] = (1.0 + t.square())[:, None, None] * N
+    assert loss("isometry", outputs, batch) > 1e-3
+
+
 def test_navier_stokes_of_taylor_green():
     """Its Laplacian is -3v, so that (γ - αΔ)v = (γ + 3α)v."""
     outputs = {"velocity": N, "velocity_laplacian": -3.0 * N}

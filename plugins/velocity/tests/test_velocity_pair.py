@@ -11,10 +11,12 @@ import torch
 import trimesh
 from known_pairs import ball, turned, write_pair, write_recipe
 
+from neuralfw.components import Draw
 from neuralfw.errors import UserError
 from neuralfw.geometry import write_mesh, write_points
 from neuralfw.scene import Scene
 from neuralfw.session import check
+from neuralfw_velocity.config import ShapePairConfig
 from neuralfw_velocity.pair import ShapePair
 
 
@@ -90,6 +92,30 @@ def test_a_share_of_the_matches(tmp_path):
     pair = open_pair(tmp_path, "share = 0.2")
     assert len(all_matches(pair)["points"]) == 128
     assert_true(pair)
+
+
+def drawn(pair: ShapePair, batch: int):
+    options = ShapePairConfig.Draw(batch=batch)
+    return pair.sample(Draw("neighbors", options, 0, lambda count: torch.Generator().manual_seed(count % 2**32), None))
+
+
+def test_neighbours_are_matches_nearby_and_each_other_s(tmp_path):
+    pair = open_pair(tmp_path, "neighbors = 6")
+    found = drawn(pair, 200)
+    partner = found["velocity/neighbor"]
+    assert found["points"].shape == found["target"].shape == (200, 3)
+    assert (partner[partner] == torch.arange(200)).all()
+    apart = (found["points"] - found["points"][partner]).norm(dim=1)
+    every = torch.cdist(all_matches(pair)["points"], all_matches(pair)["points"])
+    assert (apart > 0).all() and (apart <= every.sort(dim=1).values[:, 6].max() + 1e-6).all()
+
+
+def test_neighbours_of_matches_that_coincide_are_others(tmp_path):
+    rows = np.repeat(np.arange(0, 642, 3), 3)  # three vertices of the target for one of the source
+    more = write_rows(tmp_path, rows) + '\ndirection = "target_to_source"\nneighbors = 2'
+    pair = open_pair(tmp_path, more, write_pair(tmp_path))
+    own = torch.arange(len(pair._near))[:, None]
+    assert pair._near.shape == (642, 2) and (pair._near != own).all()
 
 
 @pytest.mark.parametrize(("align", "scale"), [("rigid", 1.0), ("similarity", 7.0)])
