@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "figures"
 SHARED = Path(os.environ.get("NEURALFW_SHARED_DATA", ROOT / "../shared/data")).resolve()
-MADE = ("cameras.npz", "transforms_train.json", "two_spheres/0008.ply")
+MADE = ("cameras.npz", "transforms_train.json", "two_spheres/0008.ply", "torus/matches.txt")
 """One of these is there when a scene has been made."""
 
 START, END = "<!-- figures: begin -->", "<!-- figures: end -->"
@@ -189,6 +189,57 @@ def flat_color(run: Path, figure: dict[str, Any]) -> float:
     return statistics.fmean(psnr(rgb.new_tensor(mean).expand_as(rgb), rgb, mask) for rgb, mask in objects["test"])
 
 
+def numbers(found: Any, path: str) -> list[float]:
+    """Return what a path of keys leads to: one number, or one of each entry of a list on the way."""
+    for name in path.split("."):
+        found = [entry[name] for entry in found] if isinstance(found, list) else found[name]
+    return found if isinstance(found, list) else [found]
+
+
+def deform(run: Path, figure: dict[str, Any]) -> float:
+    """A figure of the verb `deform`, its sign left out: the largest where there are many, as of true frames between.
+
+    `others` are figures whose runs count as well; with them or with `over`, a figure that it is divided by, it is of
+    the mean.
+    """
+    named = {entry["name"]: entry for entries_of_page in entries().values() for entry in entries_of_page}
+    values, under = [], []
+    for name in (figure["name"], *figure.get("others", [])):
+        entry = filled(named[name], 0)
+        folder = run if name == figure["name"] else RESULTS / entry.get("runs_of", name) / run.name
+        neuralfw("deform", str(folder), "--times", "1", *(f"--between={frame}" for frame in entry.get("between", [])))
+        found = json.loads((folder / "eval/deformation.json").read_text())
+        values += numbers(found, figure["key"])
+        under += numbers(found, figure["over"]) if "over" in figure else []
+    if under or "others" in figure:
+        return abs(statistics.fmean(values)) / (statistics.fmean(under) if under else 1.0)
+    return max(map(abs, values))
+
+
+def zero_sets(run: Path, figure: dict[str, Any]) -> float:
+    """Worst Chamfer distance / diagonal, per cent, at the times that the true meshes in `folder` are named by."""
+    from neuralfw.geometry import read_mesh
+    from neuralfw.metrics import evaluate_surface
+    from neuralfw.run import Run
+
+    opened = Run(run)
+    errors = []
+    for path in sorted(Path(figure["folder"]).glob("*.ply")):
+        found = evaluate_surface(opened.mesh(t=float(path.stem)), read_mesh(path))["metrics"]
+        errors.append(100.0 * float(found["chamfer_over_diagonal"]["value"]))
+    return max(errors)
+
+
+def parts(run: Path, figure: dict[str, Any]) -> float:
+    """Share of 21 times at which the surface is a torus, one body without a hole, or two."""
+    from neuralfw.geometry.topology import topology
+    from neuralfw.run import Run
+
+    opened = Run(run)
+    found = [topology(opened.mesh(t=float(t))) for t in np.linspace(0.0, 1.0, 21)]
+    return statistics.fmean((seen.components, seen.genus) in ((1, 1), (1, 0), (2, 0)) for seen in found)
+
+
 MEASURES: dict[str, Callable[[Path, dict[str, Any]], float]] = {
     "protocol": protocol,
     "radius_error": radius_error,
@@ -199,6 +250,9 @@ MEASURES: dict[str, Callable[[Path, dict[str, Any]], float]] = {
     "observed_pixels": observed_pixels,
     "ray_distance": ray_distance,
     "flat_color": flat_color,
+    "deform": deform,
+    "zero_sets": zero_sets,
+    "parts": parts,
 }
 
 

@@ -113,7 +113,11 @@ class MatchingConfig(ComponentConfig):
 
 
 class IsometryConfig(ComponentConfig):
-    """Options of `isometry`: none."""
+    """Options of `isometry`."""
+
+    slack: float = Option(
+        0.0, ge=0, description="change of length that is let pass, as a share of the mean distance of neighbours"
+    )
 
     def wiring(self) -> Wiring:
         return Wiring(needs=("trajectory", "trajectory_time"), observes=("points", "target", NEIGHBOR))

@@ -23,13 +23,23 @@ from neuralfw.strict_json import dumps
 from .config import ShapePairConfig
 from .measures import MOMENTS, against_target, area_deviation, between_ends, half_area, kept
 from .pair import ShapePair
+from .shown import write_film, write_tracks
 
 STEPS = 32
 """Steps of fourth order in which meshes are carried: their error is far below that of the learnt velocity."""
 
 
-def deform(root: Path, times: Sequence[float], mesh: Path | None, between: Sequence[Path]) -> Iterator[str]:
+def deform(
+    root: Path,
+    times: Sequence[float],
+    mesh: Path | None,
+    between: Sequence[Path],
+    tracks: int = 0,
+    film: Path | None = None,
+) -> Iterator[str]:
     """Write the carried mesh at the times to `deformed/` and the figures to `eval/deformation.json`; yield both.
+
+    The ways of so many vertices as `tracks` says go to `deformed/tracks.obj`, and a film of the mesh to `film`.
 
     Raises:
         UserError: the run has no velocity, or no pair of shapes; or a file is not what it should be.
@@ -49,8 +59,13 @@ def deform(root: Path, times: Sequence[float], mesh: Path | None, between: Seque
         save_picture(moved, run.folder.images / f"{path.stem}.png")
         found["times"][f"{t:g}"] = kept(source, moved)  # type: ignore[index]
         yield f"mesh: {path}"
+    moments = carried(run, source, MOMENTS) if mesh is None or tracks or film else []
+    if tracks:
+        write_tracks(folder / "tracks.obj", moments, tracks)
+        yield f"tracks: {folder / 'tracks.obj'}"
+    if film:
+        yield from (f"film: {path}" for path in write_film(film, run, moments))
     if mesh is None:
-        moments = carried(run, source, MOMENTS)
         found["end"] = against_target(source, moments[-1], pair.target)
         found["half_area_percent"] = half_area(source, moments[len(moments) // 2], moments[-1])
         found["area_deviation_x10"] = 10.0 * area_deviation(source, moments)

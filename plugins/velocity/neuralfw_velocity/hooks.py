@@ -36,9 +36,15 @@ def deform(
         list[Path] | None,
         typer.Option("--between", metavar="FILE", help="A true frame between the ends, in the source's vertex order."),
     ] = None,
+    tracks: Annotated[
+        int, typer.Option("--tracks", metavar="N", min=0, help="Write the ways of N vertices as lines, in an OBJ file.")
+    ] = 0,
+    film: Annotated[
+        Path | None, typer.Option("--film", metavar="FILE", help="A film of it there and back: .gif, .mp4 or .png.")
+    ] = None,
 ) -> None:
     """Carry the source mesh of a pair along the velocity, write it at some times, and measure it."""
     from .deform import deform
 
-    for line in deform(run, times_of(times), mesh, between or ()):
+    for line in deform(run, times_of(times), mesh, between or (), tracks, film):
         typer.echo(line)

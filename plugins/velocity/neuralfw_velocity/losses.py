@@ -36,19 +36,23 @@ class Matching(Loss):
 
 
 class Isometry(Loss):
-    """(l(t) - (1 - t) l(0) - t l(1))² / mean l(0)²: distances of neighbours go evenly from what they are to what they
-    will be by their matches, at every step between; where the ends agree, they stay.
+    """max(0, |l(t) - (1 - t) l(0) - t l(1)| / mean l(0) - slack)², at every step between the ends.
+
+    Distances l of neighbours go evenly from what they are to what they will be by their matches: where the ends agree,
+    they stay.
     """
 
     def __init__(self, config: IsometryConfig, build: Build) -> None:
         super().__init__(config, build)
+        self._slack = config.slack
 
     def __call__(self, outputs: Quantities, batch: Quantities) -> Float[Tensor, ""]:
         neighbor = batch[NEIGHBOR].long()
         start, end = ((ends - ends[neighbor]).norm(dim=1) for ends in (batch["points"], batch["target"]))
         between = outputs["trajectory"][1:-1]
         now, t = (between - between[:, neighbor]).norm(dim=2), outputs["trajectory_time"][1:-1, None]
-        return mean((now - (1.0 - t) * start - t * end).square()) / mean(start.square()).clamp_min(1e-12)
+        change = (now - (1.0 - t) * start - t * end).abs() / mean(start).clamp_min(1e-12)
+        return mean((change - self._slack).relu().square())
 
 
 class NavierStokes(Loss):

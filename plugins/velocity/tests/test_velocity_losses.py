@@ -49,7 +49,11 @@ def test_isometry_lets_a_turn_pass_and_not_its_chords():
     flat = N - N.roll(10, 0)
     length, across = flat.norm(dim=1), flat[:, :2].norm(dim=1)
     short = length - (length.square() - 0.5 * across.square()).sqrt()  # halfway the chords are nearer by √½
-    assert loss("isometry", outputs, batch) == pytest.approx(float(short.square().mean() / length.square().mean()))
+    share = short / length.mean()
+    assert loss("isometry", outputs, batch) == pytest.approx(float(share.square().mean()), rel=1e-4)
+    beyond = (share - 0.1).relu().square().mean()
+    assert loss("isometry", outputs, batch, slack=0.1) == pytest.approx(float(beyond), rel=1e-4)
+    assert loss("isometry", outputs, batch, slack=2.0) == 0.0
 
 
 def test_isometry_lets_lengths_grow_evenly():

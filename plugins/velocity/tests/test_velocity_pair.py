@@ -228,3 +228,28 @@ def test_the_source_is_carried_into_the_target_with_its_faces(trained):
     end = read_mesh(run / "deformed/source_t1.000.ply")
     assert (end.faces == ball()[1]).all()
     assert abs(found["times"]["1"]["volume_percent"]) < 5.0
+
+
+def test_ways_are_written_as_lines_and_what_moves_as_a_film(trained, tmp_path):
+    from PIL import Image
+    from typer.testing import CliRunner
+
+    from neuralfw.cli import app
+    from neuralfw.geometry import read_mesh
+
+    run, _ = trained
+    film = tmp_path / "there.gif"
+    done = CliRunner().invoke(app, ["deform", str(run), "--times", "1", "--tracks", "10", "--film", str(film)])
+    assert done.exit_code == 0, done.output
+    lines = (run / "deformed/tracks.obj").read_text().splitlines()
+    points = np.array([line.split()[1:] for line in lines if line.startswith("v ")], dtype=float)
+    ways = [[int(k) - 1 for k in line.split()[1:]] for line in lines if line.startswith("l ")]
+    assert len(ways) == 10 and np.sort(np.concatenate(ways)).tolist() == list(range(len(points)))
+    start, end = ball()[0], read_mesh(run / "deformed/source_t1.000.ply").vertices
+    for way, vertex in zip(ways, np.linspace(0, 641, 10).round().astype(int), strict=True):
+        assert np.abs(points[way[0]] - start[vertex]).max() < 1e-5
+        assert np.abs(points[way[-1]] - end[vertex]).max() < 1e-5
+    with Image.open(film) as frames:
+        assert frames.n_frames == 80  # 41 moments and those between them back
+    refused = CliRunner().invoke(app, ["deform", str(run), "--film", str(tmp_path / "there.avi")])
+    assert refused.exit_code == 2 and ".gif" in refused.output
