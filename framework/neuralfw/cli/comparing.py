@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..pages.charts import number
-from ..pages.comparison import Difference, Table, differences, named, tables
-from ..pages.records import Record
 from . import options as o
 from .app import app
 from .tables import write_json
+
+if TYPE_CHECKING:
+    from ..pages.comparison import Difference, Table
 
 LONGEST = 30
 """Characters of a value of a recipe that are shown."""
@@ -33,6 +33,9 @@ def compare(
     The figures are those of the evaluations that the runs have had. The page shows them too, with the meshes and what
     the runs render from the same cameras, those of the first run, and the curves of all runs in one chart each.
     """
+    from ..pages.comparison import differences, named, tables
+    from ..pages.records import Record
+
     records = [Record(run) for run in runs]
     names = named(records)
     found, compared = differences(records), tables(records)
@@ -54,6 +57,8 @@ def _show(names: Sequence[str], found: Sequence[Difference], compared: Sequence[
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table as Grid
+
+    from ..pages.charts import number
 
     console = Console(highlight=False)
     for table in compared:
