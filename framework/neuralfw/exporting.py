@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from .data.images import Images
 from .errors import UserError
 from .geometry import Camera, Mesh
 from .geometry.cleaning import crop, largest_parts, select_faces
+from .geometry.splats import read_gaussians, write_splat
 from .raster import visible_faces
 from .recipe.model import ExportTable
 
@@ -49,6 +51,18 @@ def training_cameras(run: Run) -> list[Camera]:
     data = run.data(run.photographs)
     assert isinstance(data, Images)
     return [data.cameras[index].to_world(run.frame) for index in data.members("train")]
+
+
+def as_splat(file: Path) -> Path:
+    """Replace a PLY of Gaussians by a .splat, and return that.
+
+    Raises:
+        UserError: the file holds no Gaussians, or the other cannot be written.
+    """
+    target = file.with_suffix(".splat")
+    write_splat(target, read_gaussians(file))
+    file.unlink()
+    return target
 
 
 def colored(mesh: Mesh, run: Run) -> Mesh:

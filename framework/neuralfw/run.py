@@ -33,6 +33,7 @@ from .training.state import load_weights
 if TYPE_CHECKING:
     from .components import Data, Field, Mesher
     from .geometry import Camera
+    from .geometry.cleanup import Cleanup
 
 
 class Run:
@@ -225,12 +226,13 @@ class Run:
 
     def export(
         self, *, resolution: int | None = None, times: Sequence[float] = (), shape: str | None = None,
-        output: Path | None = None, say: Callable[[str], None] = lambda text: None,
+        output: Path | None = None, cleanup: Cleanup | None = None, say: Callable[[str], None] = lambda text: None,
     ) -> list[Path]:  # fmt: skip
         """Write meshes in world units; return their files. Those of the run directory get a picture each, in images/.
 
         `shape` may be "A:B:n" for n meshes from one shape to another. A scene that moves is written at its start,
-        middle and end where no times are given; a time at which it is empty is passed over, and told.
+        middle and end where no times are given; a time at which it is empty is passed over, and told. What a clean-up
+        did stands in a .json beside the mesh.
         """
         ending = self.recipe.export.format if self.recipe.export else "ply"
         chosen = _between(shape) if shape else [None] if len(self.shapes) < 2 else [*self.shapes]
@@ -245,6 +247,7 @@ class Run:
                         raise
                     say(f"no mesh at time {t:g}: {error}")
                     continue
+                mesh, record = cleanup(mesh) if cleanup else (mesh, None)
                 mesh = self._colored(mesh, say) if t is None else mesh
                 stem = "mesh" + (f"_{_safe(name)}" if name else "") + (f"_t{t:.3f}" if t is not None else "")
                 path = output if output and len(chosen) * len(moments) == 1 else None
@@ -252,6 +255,8 @@ class Run:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_mesh(path, mesh.vertices, mesh.faces, colors=mesh.colors)
                 written.append(path)
+                if record is not None:
+                    self.folder.write_json(path.with_name(f"{path.name}.json"), record)
                 if output is None:
                     picture = self.folder.images / f"{stem}.png"
                     save_picture(mesh, picture)
@@ -271,10 +276,12 @@ class Run:
         """Write what a field writes of itself ("gaussians"), in world units; return the files.
 
         A field that moves is written at its start, middle and end where no times are given; a time at which it is
-        empty is passed over, and told.
+        empty is passed over, and told. Gaussians are written in the PLY layout of viewers or, where `output` ends in
+        .splat, in that format.
 
         Raises:
-            UserError: no field of this run writes that; times are given for one that does not move.
+            UserError: no field of this run writes that, or not in that format; times are given for one that does not
+                move.
         """
         if what not in self.writable:
             close = nearest(what, ["mesh", *self.writable])
@@ -300,7 +307,11 @@ class Run:
                 if len(moments) == 1:
                     raise
                 say(f"no {what} at time {t:g}: {error}")
-        return written
+        if output is None or output.suffix.lower() != ".splat":
+            return written
+        from .exporting import as_splat
+
+        return [as_splat(file) for file in written]
 
     def eval(
         self, protocol: str = "neuralfw", *, reference: Path | None = None, shape: str | None = None

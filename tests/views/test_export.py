@@ -1,12 +1,16 @@
 """What [export] does to a mesh, and its colours, on the ball that toy components make."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
+from typer.testing import CliRunner
 
 import neuralfw
+from neuralfw.cli import app
 from neuralfw.coloring import color_vertices
 from neuralfw.geometry import Camera, Mesh, read_mesh
 from neuralfw.metrics.culling import cull_by_masks
@@ -109,6 +113,19 @@ def test_without_its_photographs_a_run_exports_without_colours_and_says_so(
     (path,) = opened.export(output=tmp_path / "mesh.ply", say=said.append)
     assert read_mesh(path).colors is None
     assert any("has no colours" in line for line in said)
+
+
+def test_a_cleaned_glb_is_opened_by_trimesh_and_on_record(recipe: Write, tmp_path: Path) -> None:
+    run = neuralfw.train(recipe("\n[evaluate]\nviews = false\n"), out=tmp_path / "run", device="cpu")
+    glb = tmp_path / "ball.glb"
+    done = CliRunner().invoke(app, ["export", str(run.folder.root), "--keep=1", "--fill=20", "-o", str(glb)])
+    assert done.exit_code == 0, done.output
+    read = trimesh.load(glb, process=False).to_geometry()
+    np.testing.assert_allclose(np.linalg.norm(read.vertices - CENTER, axis=1), RADIUS, rtol=0.02)
+    assert read.is_watertight and read.visual.vertex_colors[0, :3].tolist() == [128, 64, 191]
+    steps = json.loads((tmp_path / "ball.glb.json").read_text())["steps"]
+    assert [step["step"] for step in steps][1:] == ["the largest 1 connected parts", "holes of at most 20 edges closed"]
+    assert steps[0]["faces"] == len(read.faces) and steps[-1]["holes"] == 0
 
 
 def test_culling_without_photographs_is_refused_before_the_first_step(tiny_recipe: Write, tmp_path: Path) -> None:

@@ -126,12 +126,26 @@ def export(
         str | None,
         typer.Option("--shape", metavar="NAME|A:B:N", help="One shape of several, or N meshes on the way from A to B."),
     ] = None,
+    keep: Annotated[
+        int | None, typer.Option("--keep", metavar="N", min=1, help="Keep so many of the largest connected parts.")
+    ] = None,
+    fill: Annotated[
+        int | None, typer.Option("--fill", metavar="N", min=3, help="Close holes with at most so many edges.")
+    ] = None,
+    faces: Annotated[
+        int | None, typer.Option("--faces", metavar="N", min=4, help="Simplify to about so many faces.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="File, or a folder for several; default: in the run."),
     ] = None,
 ) -> None:
-    """Write a run's mesh or Gaussians, in the units of its data."""
+    """Write a run's mesh or Gaussians, in the units of its data.
+
+    A mesh as .ply, .obj, .glb or .stl; Gaussians as .ply or .splat. What --keep, --fill and --faces, in this order, did
+    to a mesh stands in a .json beside it.
+    """
+    from ..geometry.cleanup import Cleanup
     from ..run import Run
 
     opened = Run(run)
@@ -139,7 +153,9 @@ def export(
         for path in opened.export_field(what, output, times=o.times_of(times), say=typer.echo):
             typer.echo(str(path))
         return
-    for path in opened.export(resolution=resolution, times=o.times_of(times), shape=shape, output=output):
+    cleanup = Cleanup(keep, fill, faces) if any(n is not None for n in (keep, fill, faces)) else None
+    moments = o.times_of(times)
+    for path in opened.export(resolution=resolution, times=moments, shape=shape, output=output, cleanup=cleanup):
         typer.echo(str(path))
 
 

@@ -1,4 +1,4 @@
-"""Gaussians in the PLY layout of 3D Gaussian splatting, which viewers and other tools read and write.
+"""Gaussians in the PLY layout of 3D Gaussian splatting, which viewers and other tools read and write; and as .splat.
 
 One vertex each, all float32: x y z, nx ny nz (zeros), f_dc_0..2, f_rest_* (the coefficients of red, then of green, then
 of blue), opacity (logit), scale_0..2 (logarithm), rot_0..3 (w, x, y, z).
@@ -74,6 +74,30 @@ def read_gaussians(path: Path) -> Stored:
         opacity_logits=_columns(path, ply, "opacity")[:, 0],
         sh=np.concatenate(parts, axis=1),
     )
+
+
+SH_0 = 0.28209479177387814
+"""The constant spherical harmonic."""
+
+SPLAT = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("color", "u1", 4), ("rotation", "u1", 4)])
+"""A record of a .splat file, 32 bytes: world units, RGBA, quaternion (w, x, y, z) as 128 q + 128."""
+
+
+def write_splat(path: Path, gaussians: Stored) -> None:
+    """Write the .splat format of web viewers: colours do not depend on the direction, the most visible come first.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    opacity = 1.0 / (1.0 + np.exp(-gaussians.opacity_logits.astype(np.float64)))
+    color = np.clip(0.5 + SH_0 * gaussians.sh[:, 0].astype(np.float64), 0.0, 1.0)
+    unit = gaussians.quaternions / np.linalg.norm(gaussians.quaternions, axis=1, keepdims=True)
+    records = np.zeros(len(gaussians.means), SPLAT)
+    records["mean"], records["scale"] = gaussians.means, np.exp(gaussians.log_scales)
+    records["color"] = np.round(255.0 * np.concatenate([color, opacity[:, None]], axis=1))
+    records["rotation"] = np.clip(np.round(128.0 * unit + 128.0), 0, 255)
+    order = np.argsort(-opacity * np.exp(gaussians.log_scales.astype(np.float64).sum(axis=1)), kind="stable")
+    write_file(path, records[order].tobytes())
 
 
 def _columns(path: Path, ply: Ply, *names: str) -> Float32[np.ndarray, "g c"]:

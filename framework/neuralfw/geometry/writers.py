@@ -1,7 +1,6 @@
 """Writing meshes (.ply .obj .glb .stl) and points (.ply .xyz .pts .npz); an existing file is replaced as a whole."""
 
 import io
-import json
 import struct
 import zipfile
 from collections.abc import Callable, Iterable
@@ -12,6 +11,7 @@ from jaxtyping import Float, Float64, Integer, Shaped, UInt8
 
 from neuralfw.errors import UserError
 from neuralfw.geometry.files import did_you_mean, write_file
+from neuralfw.geometry.glb import encode_glb
 from neuralfw.geometry.mesh import Mesh
 from neuralfw.geometry.mesh_readers import STL_FACET
 from neuralfw.geometry.ply import encode_ply
@@ -124,42 +124,6 @@ def _stl(mesh: Mesh) -> bytes:
     return b"neuralfw".ljust(80) + struct.pack("<I", len(facets)) + facets.tobytes()
 
 
-def _glb(mesh: Mesh) -> bytes:
-    """glTF 2.0 in its binary container: one node, translated to the centre, with one mesh."""
-    center = mesh.vertices.mean(axis=0) if len(mesh.vertices) else np.zeros(3)
-    local = (mesh.vertices - center).astype("<f4")
-    blocks = [local, mesh.faces.astype("<u4")]
-    accessors = [
-        {"bufferView": 0, "componentType": 5126, "count": len(local), "type": "VEC3",
-         "min": local.min(axis=0, initial=0).tolist(), "max": local.max(axis=0, initial=0).tolist()},
-        {"bufferView": 1, "componentType": 5125, "count": mesh.faces.size, "type": "SCALAR"},
-    ]  # fmt: skip
-    attributes = {"POSITION": 0}
-    if mesh.colors is not None:
-        blocks.append(mesh.colors.astype("<f4"))
-        accessors.append({"bufferView": 2, "componentType": 5126, "count": len(local), "type": "VEC3"})
-        attributes["COLOR_0"] = 2
-    starts = np.cumsum([0, *(block.nbytes for block in blocks)]).tolist()
-    document = {
-        "asset": {"version": "2.0", "generator": "neuralfw"},
-        "scene": 0,
-        "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0, "translation": center.tolist()}],
-        "meshes": [{"primitives": [{"attributes": attributes, "indices": 1}]}],
-        "accessors": accessors,
-        "bufferViews": [
-            {"buffer": 0, "byteOffset": start, "byteLength": block.nbytes}
-            for start, block in zip(starts, blocks, strict=False)
-        ],
-        "buffers": [{"byteLength": starts[-1]}],
-    }
-    text = json.dumps(document).encode()
-    text += b" " * (-len(text) % 4)
-    binary = b"".join(block.tobytes() for block in blocks)
-    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(binary), b"BIN\0") + binary
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
-
-
 def _ply_points(cloud: PointCloud) -> bytes:
     return encode_ply(_columns(cloud.points, cloud.normals, cloud.colors))
 
@@ -174,7 +138,7 @@ def _npz_points(cloud: PointCloud) -> bytes:
     return encode_npz({name: values for name, values in arrays.items() if values is not None})
 
 
-_MESH_ENCODERS: dict[str, Callable[[Mesh], bytes]] = {".ply": _ply_mesh, ".obj": _obj, ".glb": _glb, ".stl": _stl}
+_MESH_ENCODERS: dict[str, Callable[[Mesh], bytes]] = {".ply": _ply_mesh, ".obj": _obj, ".glb": encode_glb, ".stl": _stl}
 _POINT_ENCODERS: dict[str, Callable[[PointCloud], bytes]] = {
     ".ply": _ply_points,
     ".npz": _npz_points,

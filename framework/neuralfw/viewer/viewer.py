@@ -13,6 +13,7 @@ import trimesh
 from ..errors import UserError
 from ..film.shots import upward
 from ..geometry import Camera, Mesh, read_mesh
+from ..geometry.splats import SH_0
 from .contents import Contents, covariances
 from .package import viser
 
@@ -134,7 +135,7 @@ class Viewer:
             return
         with self.server.gui.add_folder("Gaussians"):
             box = self.server.gui.add_checkbox("show", self._shown is None)
-        color = np.clip(0.5 + 0.28209479177387814 * found.sh[:, 0].astype(np.float64), 0.0, 1.0)
+        color = np.clip(0.5 + SH_0 * found.sh[:, 0].astype(np.float64), 0.0, 1.0)
         opacity = 1.0 / (1.0 + np.exp(-found.opacity_logits.astype(np.float64)))
         self.server.scene.add_gaussian_splats(
             "/gaussians", found.means, covariances(found).astype(np.float32), color, opacity[:, None], visible=box.value

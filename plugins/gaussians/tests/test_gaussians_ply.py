@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from known_splats import gaussians, turned_frame
 
 from neuralfw.errors import UserError
+from neuralfw.exporting import as_splat
 from neuralfw.geometry import Camera, Frame
-from neuralfw.geometry.splats import read_gaussians, write_gaussians
+from neuralfw.geometry.splats import SPLAT, read_gaussians, write_gaussians
 from neuralfw_gaussians.backends import plain
 from neuralfw_gaussians.contract import Settings, Splats, View
 from neuralfw_gaussians.field import Gaussians
@@ -58,6 +59,17 @@ def test_what_is_read_is_written_byte_for_byte(tmp_path: Path, degree: int) -> N
     path = saved(gaussians(7, degree), tmp_path)
     write_gaussians(tmp_path / "again.ply", read_gaussians(path))
     assert (tmp_path / "again.ply").read_bytes() == path.read_bytes()
+
+
+def test_a_splat_file_takes_the_place_of_the_ply(tmp_path: Path) -> None:
+    path = saved(gaussians(7, 2), tmp_path)
+    stored = read_gaussians(path)
+    splat = as_splat(path)
+    assert splat.suffix == ".splat" and not path.exists()
+    records = np.fromfile(splat, SPLAT)
+    order = [int(np.flatnonzero((stored.means == mean).all(axis=1))[0]) for mean in records["mean"]]
+    assert sorted(order) == [*range(7)]
+    np.testing.assert_allclose(records["scale"], np.exp(stored.log_scales)[order], rtol=1e-6)
 
 
 def test_files_without_normals_are_read(tmp_path: Path) -> None:

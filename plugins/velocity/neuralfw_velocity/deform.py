@@ -14,6 +14,7 @@ from neuralfw.components import Integrator
 from neuralfw.config import Spec
 from neuralfw.errors import UserError
 from neuralfw.geometry import Mesh, read_mesh, write_mesh
+from neuralfw.geometry.glb import write_animation
 from neuralfw.integrators.config import FixedStepsConfig
 from neuralfw.picture import save_picture
 from neuralfw.renderers.flow import carry
@@ -29,6 +30,10 @@ STEPS = 32
 """Steps of fourth order in which meshes are carried: their error is far below that of the learnt velocity."""
 
 
+FRAMES = 24
+"""Moments of an animation after its first; between two of them vertices move on straight lines."""
+
+
 def deform(
     root: Path,
     times: Sequence[float],
@@ -36,10 +41,12 @@ def deform(
     between: Sequence[Path],
     tracks: int = 0,
     film: Path | None = None,
+    animation: Path | None = None,
 ) -> Iterator[str]:
     """Write the carried mesh at the times to `deformed/` and the figures to `eval/deformation.json`; yield both.
 
-    The ways of so many vertices as `tracks` says go to `deformed/tracks.obj`, and a film of the mesh to `film`.
+    The ways of so many vertices as `tracks` says go to `deformed/tracks.obj`, a film of the mesh to `film`, and its way
+    from 0 to 1 as one animated .glb to `animation`.
 
     Raises:
         UserError: the run has no velocity, or no pair of shapes; or a file is not what it should be.
@@ -65,6 +72,10 @@ def deform(
         yield f"tracks: {folder / 'tracks.obj'}"
     if film:
         yield from (f"film: {path}" for path in write_film(film, run, moments))
+    if animation is not None:
+        shown = [index / FRAMES for index in range(FRAMES + 1)]
+        write_animation(animation, source, shown, [moved.vertices for moved in carried(run, source, shown)])
+        yield f"animation: {animation}"
     if mesh is None:
         found["end"] = against_target(source, moments[-1], pair.target)
         found["half_area_percent"] = half_area(source, moments[len(moments) // 2], moments[-1])

@@ -42,9 +42,13 @@ def deform(
     film: Annotated[
         Path | None, typer.Option("--film", metavar="FILE", help="A film of it there and back: .gif, .mp4 or .png.")
     ] = None,
+    animation: Annotated[
+        Path | None,
+        typer.Option("--animation", metavar="FILE", help="Also write the way from 0 to 1 as one animated .glb."),
+    ] = None,
 ) -> None:
     """Carry the source mesh of a pair along the velocity, write it at some times, and measure it."""
     from .deform import deform
 
-    for line in deform(run, times_of(times), mesh, between or (), tracks, film):
+    for line in deform(run, times_of(times), mesh, between or (), tracks, film, animation):
         typer.echo(line)

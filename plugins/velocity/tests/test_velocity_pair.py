@@ -214,8 +214,12 @@ def test_the_source_is_carried_into_the_target_with_its_faces(trained):
     s, c = np.sin(np.radians(20.0)), np.cos(np.radians(20.0))
     middle = (half - [5, 0, 1]) @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T + [5.1, 0.05, 1.0]
     write_mesh(folder / "middle.ply", middle, ball()[1])
-    done = CliRunner().invoke(app, ["deform", str(run), "--times", "0.5,1", "--between", str(folder / "middle.ply")])
+    more = ["--between", str(folder / "middle.ply"), "--animation", str(folder / "moving.glb")]
+    done = CliRunner().invoke(app, ["deform", str(run), "--times", "0.5,1", *more])
     assert done.exit_code == 0, done.output
+    first = trimesh.load(folder / "moving.glb", process=False).to_geometry()
+    np.testing.assert_allclose(first.vertices, ball()[0], atol=1e-5)
+    np.testing.assert_array_equal(first.faces, ball()[1])
     found = json.loads((run / "eval/deformation.json").read_text())
     assert found["end"]["chamfer_percent"] < 1.0 and found["end"]["flipped_percent"] == 0.0
     assert found["end"]["vertices_rmse_percent"] < 2.0
