@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -36,6 +36,8 @@ def stand_in(info: FieldInfo) -> Any:
     if named := choices(info):
         return named[0]
     samples = {Path: Path("..."), str: "...", bool: False, int: 1, float: 1.0, tuple: (), dict: {}}
+    if get_origin(info.annotation) is tuple and Ellipsis not in (kinds := get_args(info.annotation)):
+        return tuple(samples[kind] for kind in kinds)
     return next((value for kind, value in samples.items() if kind in plain), None)
 
 
