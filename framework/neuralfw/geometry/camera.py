@@ -113,8 +113,8 @@ class Camera:
 
     def sees(self, pixels: Float[np.ndarray, "n 2"], depth: Float[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
         """Mark projected points, given as `project` returns them, that fall into the image."""
-        within = (pixels >= 0.0).all(axis=1) & (pixels < (self.width, self.height)).all(axis=1)
-        inside: Bool[np.ndarray, "n"] = within & (depth > 0.0)
+        x, y = pixels.T
+        inside: Bool[np.ndarray, "n"] = (x >= 0.0) & (x < self.width) & (y >= 0.0) & (y < self.height) & (depth > 0.0)
         return inside
 
     def rays(self) -> tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "h w 3"]]:

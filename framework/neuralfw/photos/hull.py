@@ -9,6 +9,8 @@ from scipy.ndimage import binary_erosion
 from neuralfw.errors import UserError
 from neuralfw.geometry.camera import Camera, nearest_to_axes
 
+from .carving import Silhouettes
+
 COVERED = 26
 """A pixel of a mask, of 255, belongs to the silhouette from a tenth on, so that the hull holds what is thin."""
 
@@ -68,6 +70,7 @@ class Hull:
             UserError: the silhouettes have no point in common: masks and poses do not match.
         """
         self._silhouettes = [_Silhouette(c, mask) for c, mask in zip(cameras, masks, strict=True)]
+        self._all = Silhouettes(cameras, [silhouette.sums for silhouette in self._silhouettes])
         self.votes, self._spared = votes, int((1.0 - votes) * len(masks))
         self._box: Box = seen_box(cameras) if within is None else within
         self._box = _box_of(self._carve(np.ones((cells // 2,) * 3, dtype=bool)), self._box)
@@ -141,17 +144,7 @@ class Hull:
         return occupied
 
     def _touching(self, points: Float64[np.ndarray, "n 3"], radius: float) -> Bool[np.ndarray, "n"]:
-        """Mark balls that touch the silhouettes in whose images their centres fall; the others need not ask on."""
-        left, seen = np.arange(len(points)), np.zeros(len(points), dtype=np.int32)
-        missed = np.zeros_like(seen)
-        for silhouette in self._silhouettes:
-            inside, touches = silhouette.touched(points[left], radius)
-            seen[left] += inside
-            missed[left] += inside & ~touches
-            left = left[missed[left] <= self._spared]
-        marked = np.zeros(len(points), dtype=bool)
-        marked[left] = seen[left] >= MOST * len(self._silhouettes)
-        return marked
+        return self._all.touch(points, radius, self._spared, MOST * len(self._silhouettes))
 
 
 class HullOverTime:
@@ -176,28 +169,12 @@ class HullOverTime:
 
 
 class _Silhouette:
-    """A mask that tells whether any pixel of a square belongs to the object, by sums over all rectangles from 0."""
+    """A mask by its sums over all rectangles from its corner, (h + 1, w + 1), which tell what is in any rectangle."""
 
     def __init__(self, camera: Camera, mask: Mask) -> None:
         self._camera = camera
-        self._sums = np.zeros((camera.height + 1, camera.width + 1), dtype=np.int32)
-        self._sums[1:, 1:] = (mask >= COVERED).cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
-
-    def touched(
-        self, points: Float64[np.ndarray, "n 3"], radius: float
-    ) -> tuple[Bool[np.ndarray, "n"], Bool[np.ndarray, "n"]]:
-        """Say whether points fall into the image, and whether balls about them may touch the silhouette."""
-        camera = self._camera
-        pixels, depth = camera.project(points)
-        inside = camera.sees(pixels, depth)
-        near = depth[inside, None]
-        reach = max(camera.fx, camera.fy) * radius / np.maximum(near - radius, 1e-3 * near)
-        low = np.floor(np.maximum(pixels[inside] - reach, 0.0)).astype(np.int64)
-        high = np.minimum(np.floor(pixels[inside] + reach) + 1.0, (camera.width, camera.height)).astype(np.int64)
-        (x0, y0), (x1, y1), sums = low.T, high.T, self._sums
-        touches = np.zeros(len(points), dtype=bool)
-        touches[inside] = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0] > 0
-        return inside, touches
+        self.sums = np.zeros((camera.height + 1, camera.width + 1), dtype=np.int32)
+        self.sums[1:, 1:] = (mask >= COVERED).cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
 
     def covered(self, points: Float64[np.ndarray, "n 3"], edge: float) -> float:
         """Return the share of the silhouette that points cover, each with a cube of this edge about it."""
@@ -208,7 +185,7 @@ class _Silhouette:
             return 0.0
         bin = max(1, int(np.ceil(1.5 * max(camera.fx, camera.fy) * edge / np.median(depth[inside]))))
         x, y = (np.minimum(np.arange(0, size + bin, bin), size) for size in (camera.width, camera.height))
-        sums = self._sums[np.ix_(y, x)]
+        sums = self.sums[np.ix_(y, x)]
         shown = np.diff(np.diff(sums, axis=0), axis=1) > 0
         hit = np.zeros_like(shown)
         column, row = (pixels[inside] // bin).astype(np.int64).T
