@@ -1,6 +1,6 @@
 """A training step of ours against one of the released code of velocity deformation, on one machine, in turns.
 
-    python benchmarks/velocity_step.py CHECKOUT [--rounds 3] [--batch 4086] [--threads N]
+    python benchmarks/velocity_step.py CHECKOUT [--rounds 3] [--batch 4086] [--recipes R R] [--threads N]
 
 CHECKOUT is a copy of github.com/Sangluisme/Implicit-surf-Deformation (measured with commit e7992a5), of which no file
 is changed; jax, flax and optax are to be installed beside (measured with 0.10.2, 0.12.8 and 0.2.8). What they no longer
@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("checkout", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=4086)
+    parser.add_argument("--recipes", nargs="*", default=["velocity_release", "velocity"])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -170,7 +171,7 @@ def main() -> None:
             pair[f"data.pair.{name}"] = Path(folder) / f"{name}.ply"
             write_mesh(pair[f"data.pair.{name}"], mesh.vertices, mesh.faces)
         print(f"batch {given.batch}, {given.rounds} rounds, {given.threads} threads, processor time")
-        for recipe in ("velocity_release", "velocity"):
+        for recipe in given.recipes:
             race = Race(released)
             chosen = pair | settings(recipe, given.batch, given.rounds)
             out = Path(folder) / recipe

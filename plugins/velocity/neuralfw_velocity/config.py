@@ -123,6 +123,13 @@ class IsometryConfig(ComponentConfig):
         return Wiring(needs=("trajectory", "trajectory_time"), observes=("points", "target", NEIGHBOR))
 
 
+class StraightConfig(ComponentConfig):
+    """Options of `straight`: none."""
+
+    def wiring(self) -> Wiring:
+        return Wiring(needs=("trajectory", "trajectory_time"), observes=("points", "target"))
+
+
 class NavierStokesConfig(ComponentConfig):
     """Options of `navier_stokes`."""
 

@@ -78,7 +78,8 @@ def deform(
         yield f"animation: {animation}"
     if mesh is None:
         found["end"] = against_target(source, moments[-1], pair.target)
-        found["half_area_percent"] = half_area(source, moments[len(moments) // 2], moments[-1])
+        if isinstance(pair.target, Mesh):
+            found["half_area_percent"] = half_area(source, moments[len(moments) // 2], pair.target)
         found["area_deviation_x10"] = 10.0 * area_deviation(source, moments)
         if between and isinstance(pair.target, Mesh):
             true = [read_mesh(file) for file in between]

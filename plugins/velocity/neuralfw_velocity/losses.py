@@ -18,6 +18,7 @@ from .config import (
     LevelSetResidualConfig,
     MatchingConfig,
     NavierStokesConfig,
+    StraightConfig,
     StretchingConfig,
 )
 
@@ -53,6 +54,20 @@ class Isometry(Loss):
         now, t = (between - between[:, neighbor]).norm(dim=2), outputs["trajectory_time"][1:-1, None]
         change = (now - (1.0 - t) * start - t * end).abs() / mean(start).clamp_min(1e-12)
         return mean((change - self._slack).relu().square())
+
+
+class Straight(Loss):
+    """|x(t) - (1 - t) x(0) - t y|² at every step between the ends: ways are straight and even, as far as the rest lets
+    them, so that nothing drifts that nothing else holds.
+    """
+
+    def __init__(self, config: StraightConfig, build: Build) -> None:
+        super().__init__(config, build)
+
+    def __call__(self, outputs: Quantities, batch: Quantities) -> Float[Tensor, ""]:
+        t = outputs["trajectory_time"][1:-1, None, None]
+        off = outputs["trajectory"][1:-1] - (1.0 - t) * batch["points"] - t * batch["target"]
+        return mean(off.square().sum(dim=2))
 
 
 class NavierStokes(Loss):

@@ -53,9 +53,9 @@ def kept(source: Mesh, moved: Mesh) -> dict[str, float]:
     return found
 
 
-def half_area(source: Mesh, half: Mesh, end: Mesh) -> float:
-    """Return by how much the surface area at half time differs from the mean of those at the ends, in per cent."""
-    return 100.0 * (2.0 * half.area / (source.area + end.area) - 1.0)
+def half_area(source: Mesh, half: Mesh, target: Mesh) -> float:
+    """Return by how much the surface area at half time differs from the mean of the two shapes', in per cent."""
+    return 100.0 * (2.0 * half.area / (source.area + target.area) - 1.0)
 
 
 def area_deviation(source: Mesh, moments: Sequence[Mesh]) -> float:

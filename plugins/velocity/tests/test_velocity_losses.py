@@ -65,6 +65,16 @@ def test_isometry_lets_lengths_grow_evenly():
     assert loss("isometry", outputs, batch) > 1e-3
 
 
+def test_straight_ways_are_even_too():
+    assert loss("straight", *quarter_turn(4, straight=True)) == pytest.approx(0.0, abs=1e-12)
+    outputs, batch = quarter_turn(2)
+    sagitta = N[:, :2].norm(dim=1) * (1.0 - math.sqrt(0.5))
+    assert loss("straight", outputs, batch) == pytest.approx(float(sagitta.square().mean()), rel=1e-4)
+    outputs, batch = quarter_turn(4, straight=True)
+    outputs["trajectory_time"] = outputs["trajectory_time"].square()
+    assert loss("straight", outputs, batch) > 1e-3
+
+
 def test_navier_stokes_of_taylor_green():
     """Its Laplacian is -3v, so that (γ - αΔ)v = (γ + 3α)v."""
     outputs = {"velocity": N, "velocity_laplacian": -3.0 * N}

@@ -229,6 +229,7 @@ def test_the_source_is_carried_into_the_target_with_its_faces(trained):
     expected = 10.0 * found["end"]["chamfer_percent"] * diagonal / np.sqrt(area)
     assert found["end"]["chamfer_x1000"] == pytest.approx(expected)
     assert 0.0 < found["area_deviation_x10"] < 0.3
+    assert abs(found["half_area_percent"] - found["times"]["0.5"]["area_percent"]) < 0.01  # a turn: both ends have one
     end = read_mesh(run / "deformed/source_t1.000.ply")
     assert (end.faces == ball()[1]).all()
     assert abs(found["times"]["1"]["volume_percent"]) < 5.0
