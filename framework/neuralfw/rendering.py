@@ -9,9 +9,11 @@ import torch
 from jaxtyping import Float
 
 from .components import Quantities, Renderer
+from .config import Spec
 from .geometry import Camera, Frame
 from .recipe.model import Recipe
 from .recipe.plan import Plan
+from .recipe.supply import lacks, required
 from .scene import Scene, SceneView
 
 IMAGES = frozenset({"rgb", "alpha", "depth", "normal"})
@@ -43,13 +45,22 @@ class Pictures:
 
     @classmethod
     def of(cls, scene: Scene, recipe: Recipe, plan: Plan) -> Pictures | None:
-        """Return the first pass over posed photographs of the last stage that has one; None where none renders rgb."""
+        """Return the first pass over posed photographs of the last stage that has one.
+
+        In a recipe without posed photographs, it is the last renderer of posed images that its fields serve, of which
+        no pass need know; None where there is no such thing.
+        """
         for stage, wired in reversed([*zip(recipe.stages, plan.stages, strict=True)]):
             for name, table in stage.passes.items():
                 found = wired.passes[name]
                 if "rgb" in found.predicted and "world_to_camera" in found.observed:
                     renderer: Renderer = scene.renderers[table.renderer]  # type: ignore[assignment]
                     return cls(renderer, scene.view(found.roles), IMAGES & found.predicted)
+        if any("world_to_camera" in spec.config.wiring().provides for spec in recipe.data.values()):
+            return None
+        for name, spec in reversed(recipe.renderers.items()):
+            if "world_to_camera" in spec.config.wiring().observes and (able := IMAGES & _served(recipe, spec)):
+                return cls(scene.renderers[name], scene.view(), able)  # type: ignore[arg-type]
         return None
 
     def __call__(self, batch: Quantities) -> Quantities:
@@ -70,3 +81,15 @@ class Pictures:
         if "normal" in images:
             images["normal"] = frame.directions_to_world(images["normal"]).astype(np.float32)
         return images
+
+
+def _served(recipe: Recipe, renderer: Spec) -> set[str]:
+    """Return what a renderer gives of cameras alone, with the fields of a recipe."""
+    wiring = renderer.config.wiring()
+    given = {q: needs for spec in recipe.fields.values() for q, needs in spec.config.wiring().provides.items()}
+    inputs = frozenset({*wiring.supplies, "time"})
+    return {
+        quantity
+        for quantity, needs in wiring.provides.items()
+        if not any(lacks(need, given, inputs) for need in required((*wiring.needs, *needs)))
+    }

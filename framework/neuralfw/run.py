@@ -107,21 +107,21 @@ class Run:
 
     @cached_property
     def pictures(self) -> Pictures | None:
-        """What renders images as the recipe's last pass over photographs does; None where no pass renders colours."""
+        """What renders images as the recipe's last pass over photographs does; see `Pictures.of`."""
         return Pictures.of(self.scene, self.recipe, self.plan)
 
     def render(
         self, camera: Camera, t: float | None = None, *, background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     ) -> dict[str, Float[np.ndarray, "h w *c"]]:
-        """Return what a camera of the user's world sees: rgb (h, w, 3), and alpha, depth and normal where there are.
+        """Return what a camera of the user's world sees: of rgb (h, w, 3), alpha, depth and normal what there is.
 
         Depth is in world units along the optical axis, normals in world axes; `t` is the time of a scene that moves.
 
         Raises:
-            UserError: no pass of the recipe renders colours, or a time is missing.
+            UserError: the recipe has no renderer of posed images, or a time is missing.
         """
         if self.pictures is None:
-            raise UserError("this run cannot render: no pass of its recipe gives rgb of posed photographs")
+            raise UserError("this run cannot render: its recipe has no renderer of posed images")
         return self.pictures.render(camera, self.frame, background, self.inputs(t) if self.timed else None)
 
     @cached_property

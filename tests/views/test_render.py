@@ -74,6 +74,24 @@ def test_the_mesh_has_the_outline_depth_and_normals_of_the_ball(run: Run, tmp_pa
     assert depth[32, 32, 0] > depth[32, 44, 0]
 
 
+def test_a_distance_learnt_from_points_is_seen_by_a_renderer_that_no_pass_uses(
+    tiny_recipe: Write, tmp_path: Path
+) -> None:
+    """The sphere of the points, and nothing in colour, for no field has any."""
+    traced = neuralfw.train(tiny_recipe('\n[renderers.eye]\ntype = "sphere_trace"\n'), out=tmp_path / "traced")
+    middle = traced.frame.to_world(np.zeros((1, 3)))[0]
+    away = np.array([0.0, 0.0, 4.0 / traced.frame.scale])
+    eye = Camera.look_at(middle + away, middle, [0, 1, 0], focal=60.0, width=32, height=32)
+    seen = traced.render(eye)
+    assert {*seen} == {"alpha", "depth", "normal"}
+    hit = seen["alpha"] > 0.5
+    assert 0.05 < hit.mean() < 0.95
+    assert (seen["normal"][hit] @ eye.axis).mean() < -0.5
+    unseen = neuralfw.train(tiny_recipe(), out=tmp_path / "unseen")
+    with pytest.raises(UserError, match="no renderer of posed images"):
+        unseen.render(eye)
+
+
 def test_an_orbit_goes_once_around_and_sees_the_middle() -> None:
     lens = Camera(np.eye(4), 50.0, 55.0, 20.0, 16.0, 40, 32)
     up = np.array([0.0, 0.0, 1.0])

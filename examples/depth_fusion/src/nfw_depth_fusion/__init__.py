@@ -1,0 +1,1 @@
+"""Depth maps fused to a signed distance: a kind of data and the loss of its bounds."""

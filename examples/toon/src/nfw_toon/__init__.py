@@ -1,0 +1,1 @@
+"""Cel shading: surfaces in a few tones, with dark outlines."""
