@@ -99,8 +99,8 @@ def test_says_which_folder_it_needs(tmp_path):
     ("text", "message"),
     [
         ("api = [", "neuralfw.toml"),
-        (f"api = {API + 1}\nowner = 'toy'", f"written for API level {API + 1}.*offers level {API}"),
-        ("owner = 'toy'", "API level None"),
+        (f"api = {API + 1}\nowner = 'toy'", f"written for API level {API + 1}.*offers level {API}; upgrade neuralfw"),
+        ("owner = 'toy'", "API level None.*; upgrade toy"),
         (f"api = {API}\nowner = 'to y'", "owner must be a plain name"),
         (f"api = {API}", "owner must be a plain name"),
         (HEAD + COMPONENT + "colour = 'red'\n", "'dull' has unknown keys.*colour"),

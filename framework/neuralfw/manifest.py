@@ -11,6 +11,9 @@ from typing import Any
 API = 1
 """The API level this core offers; a manifest states the one it was written for."""
 
+OLDEST_API = 1
+"""The oldest level whose plugins still work; those of a level between are told of as deprecated."""
+
 KINDS = (
     "field",
     "encoder",
@@ -102,9 +105,7 @@ def read_manifest(path: Path, plugin: str, version: str = "") -> Manifest:
         raise ManifestError(f"no manifest at {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path}: {error}") from error
-    api = raw.get("api")
-    if api != API:
-        raise ManifestError(f"written for API level {api}, this neuralfw offers level {API}; upgrade {plugin}")
+    api = _api_level(raw.get("api"), plugin)
     owner = raw.get("owner")
     if not isinstance(owner, str) or not owner.isidentifier():
         raise ManifestError(f"{path}: owner must be a plain name, found {owner!r}")
@@ -123,6 +124,14 @@ def read_manifest(path: Path, plugin: str, version: str = "") -> Manifest:
         quantities=tuple(_quantity(q, path) for q in raw.get("quantity", ())),
         recipes=tuple(raw.get("recipes", ())),
     )
+
+
+def _api_level(level: Any, plugin: str) -> int:
+    if isinstance(level, int) and OLDEST_API <= level <= API:
+        return level
+    outdated = "neuralfw" if isinstance(level, int) and level > API else plugin
+    offered = f"level {API}" if OLDEST_API == API else f"levels {OLDEST_API} to {API}"
+    raise ManifestError(f"written for API level {level}, this neuralfw offers {offered}; upgrade {outdated}")
 
 
 def _component(raw: dict[str, Any], owner: str, plugin: str, path: Path) -> Component:

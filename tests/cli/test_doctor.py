@@ -36,6 +36,18 @@ def test_plugins_packages_and_kernel(cli):
     assert not [version for version in facts["packages"].values() if version.startswith("missing")]
 
 
+def test_a_plugin_of_an_older_level_works_and_is_told_of(cli, monkeypatch):
+    for module in ("manifest", "cli.examining"):
+        monkeypatch.setattr(f"neuralfw.{module}.API", API + 1)
+    assert "neuralfw-idr is deprecated: written for API level 1, the present one is 2" in cli("doctor").stdout
+    monkeypatch.setattr("neuralfw.manifest.OLDEST_API", API + 1)
+    text = cli("doctor").stdout
+    assert (
+        "neuralfw-idr is unavailable: written for API level 1, this neuralfw offers level 2; upgrade neuralfw-idr"
+        in text
+    )
+
+
 def test_a_plugin_that_cannot_be_imported(cli, toy):
     text = cli("doctor").stdout
     assert "neuralfw-toy is unavailable: toy/fast: ModuleNotFoundError" in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..manifest import API
 from . import options as o
 from .app import app
 from .tables import columns, write, write_json
@@ -30,6 +31,8 @@ def _text(found: dict[str, Any]) -> Iterator[str]:
     counts = {p["plugin"]: f"{len(p['components'])} components" for p in found["plugins"]}
     rows = [(p["plugin"], p["version"], f"API {p['api']}", counts[p["plugin"]], p["path"]) for p in found["plugins"]]
     yield from columns(rows, "  ")
+    for old in (p for p in found["plugins"] if p["api"] < API):
+        yield f"  {old['plugin']} is deprecated: written for API level {old['api']}, the present one is {API}"
     for broken in found["unavailable"]:
         yield f"  {broken['plugin']} is unavailable: {broken['reason']}"
         if broken["remedy"]:
