@@ -1,6 +1,7 @@
 """The mixing matrix: what the wiring accepts trains, what it refuses has a reason, and a trial can fail."""
 
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from neuralfw.mixing.combinations import Combination, combinations, shipped_bases
 from neuralfw.mixing.matrix import FAILS, REFUSED, WORKS, Row, read_rows, run_matrix, table
 from neuralfw.mixing.trial import Judge, trial
+from neuralfw.training.signals import Interrupted
 
 BASES = {Path(base).stem: base for base in shipped_bases()}
 SHORT = ["stages.fit.steps=20", "fields.sdf.width=16", "fields.sdf.layers=1"]
@@ -43,9 +45,7 @@ def test_a_sample_of_the_matrix_works(tmp_path):
 
 @pytest.mark.slow
 def test_the_matrix_works(tmp_path):
-    """Of `nie`, `n4de` and `neus_hash` not all is known to work: docs/mixing.md."""
-    whole = [base for name, base in BASES.items() if name not in ("nie", "n4de", "neus_hash")]
-    rows = run_matrix(whole, tmp_path / "rows.jsonl")
+    rows = run_matrix([*BASES.values()], tmp_path / "rows.jsonl")
     assert [f"{row.recipe} {row.parts}: {row.reason}" for row in rows if row.verdict == FAILS] == []
     assert len({row.parts[0] for row in rows if row.verdict == WORKS}) >= 5
 
@@ -69,6 +69,15 @@ def test_a_trial_says_what_did_not_go_as_it_must(tmp_path, change, reason):
     verdict = trial(BASES["igr"], [*SHORT, change], tmp_path / "run")
     assert verdict.works == (not reason)
     assert re.search(reason, verdict.reason)
+
+
+def test_a_trial_that_is_stopped_is_no_verdict(tmp_path, monkeypatch):
+    def stopped(*_, **__):
+        raise Interrupted(signal.SIGTERM, 3, tmp_path)
+
+    monkeypatch.setattr("neuralfw.mixing.trial.train", stopped)
+    with pytest.raises(Interrupted):
+        trial(BASES["igr"], SHORT, tmp_path / "run")
 
 
 def test_a_total_that_rises_or_is_not_finite_is_a_fault():

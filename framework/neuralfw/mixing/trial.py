@@ -16,6 +16,7 @@ from ..errors import UserError
 from ..hooks import hook
 from ..session import train
 from ..training.optimisers import Diverged
+from ..training.signals import Interrupted
 
 if TYPE_CHECKING:
     from ..training.step import StepContext
@@ -44,6 +45,9 @@ def trial(recipe: str | Path, overrides: Sequence[str], out: Path) -> Verdict:
         recipe: a recipe file, or the name of a shipped one.
         overrides: "key=value" texts, that make it short among others.
         out: the run directory.
+
+    Raises:
+        Interrupted: it was asked to stop, which says nothing of the recipe.
     """
     judge, began = Judge(), time.perf_counter()
     try:
@@ -53,6 +57,8 @@ def trial(recipe: str | Path, overrides: Sequence[str], out: Path) -> Verdict:
         reason = f"diverged: {error}"
     except UserError as error:
         reason = f"refused by the trainer: {error}"
+    except Interrupted:
+        raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
     return Verdict(not reason, reason, time.perf_counter() - began)
