@@ -143,7 +143,8 @@ def _locate(path: Path, folder: Path, find: Finder | None, names: tuple[str, ...
     except (OSError, ValueError) as error:
         raise _unreadable(error, origin) from None
     name = path.name.removesuffix(".toml")
-    shipped = find(name) if find is not None and path.name == str(path) else None
+    shipped_name = path.as_posix().removesuffix(".toml")
+    shipped = find(shipped_name) if find is not None and shipped_name in (name, *names) else None
     if shipped is not None:
         return Path.cwd() / shipped
     if is_folder:
