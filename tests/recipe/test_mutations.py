@@ -75,7 +75,7 @@ def verdict(slip: Slip, file: Path, registry: Registry) -> bool | None:
     What a recipe names itself (a pass, a field) may be misspelt where it is defined: then the misspelling is the name,
     and what refers to it is what to change.
     """
-    file.write_text(slip.text, encoding="utf-8")
+    file.write_text(slip.text.replace('"../', f'"{slip.recipe.parents[1]}/'), encoding="utf-8")
     try:
         source = load(file, find=find_recipe)
         recipe, _ = resolve(source, registry)
