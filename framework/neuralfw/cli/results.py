@@ -113,8 +113,13 @@ def _basis(result: dict[str, Any]) -> str:
 def export(
     run: o.RunDirectory,
     what: Annotated[
-        str, typer.Option("--what", metavar="NAME", help="mesh, or what a field writes of itself, such as gaussians.")
-    ] = "mesh",
+        str | None,
+        typer.Option(
+            "--what",
+            metavar="NAME",
+            help="mesh, or what a field writes of itself, such as gaussians; default: the mesh, where there is one.",
+        ),
+    ] = None,
     resolution: Annotated[
         int | None,
         typer.Option("--resolution", metavar="N", min=2, help="Cells along the longest edge; default: the recipe's."),
@@ -149,6 +154,8 @@ def export(
     from ..run import Run
 
     opened = Run(run)
+    if what is None:
+        what = next(iter(opened.writable), "mesh") if opened.recipe.export is None else "mesh"
     if what != "mesh":
         for path in opened.export_field(what, output, times=o.times_of(times), say=typer.echo):
             typer.echo(str(path))
