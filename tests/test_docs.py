@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from neuralfw import config
-from neuralfw.cli import app
+from neuralfw.cli import app, plugins
 from neuralfw.recipe.faults import RecipeError
 from neuralfw.session import check
 
@@ -83,9 +83,9 @@ def test_the_authors_pages_sketches_are_valid():
 def test_every_command_parses_and_names_a_recipe_that_resolves(path, monkeypatch, tmp_path):
     (tmp_path / "my_recipe.toml").write_text('extends = "igr.toml"\n')
     monkeypatch.chdir(tmp_path)
-    group = typer.main.get_command(app)
+    verbs = {**typer.main.get_command(app).commands, **plugins.commands()}
     for verb, *arguments in commands(path):
-        options = group.commands[verb].make_context(verb, arguments).params
+        options = verbs[verb].make_context(verb, arguments).params
         if verb in ("run", "check") and not options["recipe"].startswith("cow"):
             check(options["recipe"], [o for o in options["overrides"] or () if "gaussian_fourier" not in o])
 

@@ -109,7 +109,7 @@ def test_an_opened_run_gives_the_mesh_that_was_exported(trained):
 
 
 def test_the_module_has_what_it_promises_and_nothing_else():
-    assert {*neuralfw.__all__} == {"__version__", "open", "resume", "train"}
+    assert {*neuralfw.__all__} == {"__version__", "compare", "open", "resume", "train"}
     assert neuralfw.open is open_run and neuralfw.resume is resume
     with pytest.raises(AttributeError, match="opne"):
         _ = neuralfw.opne

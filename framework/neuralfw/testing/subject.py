@@ -190,7 +190,7 @@ def _made(
 ) -> Tensor:
     shapes = layouts.split(" or ")
     chosen = next((s for s in shapes if layout in s), shapes[0])
-    shape = [int(word) if word.isdigit() else sizes.get(word, 3) for word in re.findall(r"\w+", chosen)]
+    shape = [_size(term, sizes) for term in chosen.strip("( )").split(",") if term.strip()]
     if name in ("world_to_camera", "intrinsics", "size", "pixels"):
         return _of_camera(name, shape, sizes)
     if dtype == "bool":
@@ -208,6 +208,11 @@ def camera(distance: float = 3.0) -> Camera:
     height, width = SIZES["height"], SIZES["width"]
     center = (distance * 0.6, -distance * 0.48, distance * 0.64)
     return Camera.look_at(center, (0.0, 0.0, 0.0), (0.0, 0.0, 1.0), focal=1.3 * height, width=width, height=height)
+
+
+def _size(term: str, sizes: Mapping[str, int]) -> int:
+    """Return the size that a term of a layout says, such as "n", "3" or "steps + 1"."""
+    return sum(int(word) if word.isdigit() else sizes.get(word, 3) for word in re.findall(r"\w+", term))
 
 
 def _of_camera(name: str, shape: list[int], sizes: Mapping[str, int]) -> Tensor:

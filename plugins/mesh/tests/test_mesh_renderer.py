@@ -190,5 +190,7 @@ def test_under_gradient_the_distance_is_idle_and_refused(tmp_path: Path) -> None
     data = f'[data.images]\ntype = "blender"\npath = "{find_recipe("gs_pull").parent / "data/mic"}"\n'
     path = tmp_path / "mesh.toml"
     path.write_text(data + SCENE.format(options="", color="") + FIT)
-    with pytest.raises(UserError, match="trains sdf, but no loss of it depends on sdf"):
+    with pytest.raises(
+        UserError, match='loss "l1" moves vertices of "views", which update "gradient" does not carry on to "sdf"'
+    ):
         neuralfw.train(path, out=tmp_path / "run")
