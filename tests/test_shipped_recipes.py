@@ -25,9 +25,14 @@ def test_shipped_recipe_runs_to_its_end(name: str, tmp_path: Path) -> None:
 
 
 def spheres(name: str) -> list[str]:
-    """Return the settings with which networks that begin plainly have a surface from the first step."""
-    fields = check(name).recipe.fields.items()
-    return [f"fields.{key}.start=sphere" for key, spec in fields if getattr(spec.config, "start", "") == "plain"]
+    """Return the settings with which distances that begin plainly have a surface from the first step."""
+    fields = [(key, spec.config) for key, spec in check(name).recipe.fields.items()]
+    plain = [
+        key
+        for key, config in fields
+        if getattr(config, "role", "") == "sdf" and getattr(config, "start", "") == "plain"
+    ]
+    return [f"fields.{key}.start=sphere" for key in plain]
 
 
 def resolution(name: str) -> list[str]:
