@@ -334,7 +334,9 @@ class Run:
 
             result = evaluate_cameras(self)
         else:
-            result = self._eval_surface(protocol, reference, shape)
+            from .judged_surface import evaluate_surface
+
+            result = evaluate_surface(self, protocol, reference, shape)
         name = protocol if shape is None else f"{protocol}_{_safe(shape)}"
         self.folder.eval.mkdir(exist_ok=True)
         (self.folder.eval / f"{name}.json").write_text(dumps(result, indent=2) + "\n", encoding="utf-8")
@@ -372,36 +374,6 @@ class Run:
             "cameras": learnt_cameras(self) is not None,
         }
         return [name for name, able in possible.items() if able] or [self.surface_protocol()]
-
-    def _eval_surface(self, protocol: str, reference: Path | None, shape: str | None) -> dict[str, Any]:
-        from .metrics.against_file import evaluate_against_file
-        from .photographed import photographed
-
-        truth = reference or self.reference
-        if truth is None:
-            raise UserError("nothing to compare with: give --reference FILE, or set evaluate.reference in the recipe")
-        if protocol == "sequence":
-            return self._eval_sequence(truth)
-        if self.timed:
-            raise UserError(f"protocol {protocol} is of one mesh, but this scene moves: protocol sequence judges it")
-        return evaluate_against_file(self.mesh(shape=shape), truth, protocol, photographed(self))
-
-    def _eval_sequence(self, truth: Path) -> dict[str, Any]:
-        from .metrics.sequence import evaluate_sequence
-
-        files = find_meshes(truth)
-        if not self.timed or len(files) < 2:
-            found = "does not move" if not self.timed else f"needs two, and {truth} holds {len(files)}"
-            raise UserError(f"protocol sequence compares a scene that moves with numbered meshes; this one {found}")
-        return {"protocol": "sequence"} | evaluate_sequence(self.mesh, files, self._learnt_times())
-
-    def _learnt_times(self) -> set[float] | None:
-        """Times of the photographs that it learnt from; None where these have none."""
-        if self.photographs is None:
-            return None
-        data: Any = self.data(self.photographs)
-        times = {data.views[index].time for index in data.members("train")}
-        return None if None in times else times
 
 
 def _share(text: str) -> float:

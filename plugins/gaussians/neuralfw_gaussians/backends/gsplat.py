@@ -46,7 +46,7 @@ def render(splats: Splats, view: View, settings: Settings, screen: Float[Tensor,
     if settings.features is not None:
         values, degree = torch.cat([colors(splats, view), settings.features], dim=1), None
     if settings.absolute and values.dim() == 2 and values.shape[1] + settings.depth > _AT_ONCE:
-        raise UserError(f"gsplat has no absolute sums for more than {_AT_ONCE} channels: take densify's signed ones")
+        raise UserError(f"gsplat has no absolute sums of more than {_AT_ONCE} channels: set densify's absolute = false")
     fx, fy, cx, cy = view.intrinsics.tolist()
     K = torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], device=values.device)
     image, alpha, meta = rasterization(
