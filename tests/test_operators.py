@@ -105,6 +105,20 @@ def test_a_velocity_field_says_its_derivatives_exactly_and_in_one_pass(options, 
     torch.testing.assert_close(found["velocity_laplacian"], laplacian, rtol=1e-4, atol=1e-4)
 
 
+def test_the_laplacian_of_rectified_units_costs_nothing_on_plain_coordinates_alone(monkeypatch):
+    options, want = (
+        {"width": 16, "layers": 3, "start": "plain", "activation": "relu"},
+        {"velocity", "velocity_laplacian"},
+    )
+    field, x = build_component("field", "mlp_velocity", options).double(), points()
+    monkeypatch.setattr(field.mlp, "jet", lambda u: pytest.fail("derivatives of what is known to be 0"))
+    found = field(x, want=frozenset(want))
+    torch.testing.assert_close(found["velocity"], field(x)["velocity"])
+    assert found["velocity_laplacian"].shape == x.shape and not found["velocity_laplacian"].any()
+    curved = build_component("field", "mlp_velocity", options | {"encoder": {"type": "frequency", "bands": 2}}).double()
+    assert curved(x, want=frozenset(want))["velocity_laplacian"].abs().max() > 1e-3
+
+
 def test_a_velocity_field_begins_at_rest():
     field = build_component("field", "mlp_velocity", {"width": 16, "layers": 2})
     assert not field(points().float())["velocity"].any()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -190,6 +191,8 @@ class Data(Stateful):
         bounds: lower and upper corner (2, 3) of what is observed, in the training space, or None.
         shapes: names of the shapes of a data set that holds several, in the order of their codes.
         shape_frames: the similarity from each shape's world to the training space, where they do not share `frame`.
+        worlds: further worlds that results can be written in, by name: the similarity of each shape's to the training
+            space.
         notes: what was found and done on opening, in words.
         times: time stamps in [0, 1] of a sequence, or none.
     """
@@ -197,6 +200,7 @@ class Data(Stateful):
     frame: Frame | None = None
     shapes: tuple[str, ...] = ()
     shape_frames: tuple[Frame, ...] = ()
+    worlds: Mapping[str, tuple[Frame, ...]] = MappingProxyType({})
     bounds: Float[Tensor, "2 3"] | None = None
     notes: tuple[str, ...] = ()
     times: tuple[float, ...] = ()

@@ -49,7 +49,7 @@ class Run:
         self._checked = checked or check(self.folder.recipe)
         self.recipe = self._checked.recipe
         self._device, self._which = choose_device(device), which
-        self._meshes: dict[tuple[float | None, int | None, str | None], Mesh] = {}
+        self._meshes: dict[tuple[float | None, int | None, str | None, str | None], Mesh] = {}
 
     @property
     def checked(self) -> Checked:
@@ -136,10 +136,21 @@ class Run:
         found = (spec.config for spec in self.recipe.fields.values() if isinstance(spec.config, LatentsConfig))
         return next((config.per for config in found), None)
 
-    def frame_of(self, shape: str | None) -> Frame:
-        """Return the similarity from a shape's own world to the training space; `frame` where it has none."""
-        frames = self.folder.read_json(self.folder.scene)["shape_frames"].get(self._coded, [])
+    def frame_of(self, shape: str | None, world: str | None = None) -> Frame:
+        """Return the similarity from a shape's own world to the training space, `frame` where it has none; or from
+        another world that the data name.
+
+        Raises:
+            UserError: they name no such world.
+        """
+        facts = self.folder.read_json(self.folder.scene)
+        frames = facts["shape_frames"].get(self._coded, [])
         name = self.shapes[0] if shape is None and len(self.shapes) == 1 else shape
+        if world is not None:
+            worlds = facts.get("worlds", {})
+            if world not in worlds:
+                raise UserError(f"this run has no world {world!r}; it has {', '.join(worlds) or 'only its own'}")
+            return Frame.from_dict(worlds[world][self.shapes.index(name) if name in self.shapes else 0])
         return Frame.from_dict(frames[self.shapes.index(name)]) if frames and name in self.shapes else self.frame
 
     @cached_property
@@ -161,7 +172,7 @@ class Run:
             return fixed
         if shape is None and len(self.shapes) != 1:
             raise UserError(f"this run learnt {len(self.shapes)} shapes: name one, such as --shape {self.shapes[0]}")
-        codes = self.scene.view().field("latents").bounded()  # type: ignore[operator]
+        codes = self.scene.view().field("latents")(torch.arange(len(self.shapes), device=self.scene.device))
         names = (shape or self.shapes[0]).split(":")
         if len(names) == 3:
             share = _share(names[2])
@@ -190,19 +201,26 @@ class Run:
         distances: Float[np.ndarray, " n"] = torch.cat(values).double().numpy() / frame.scale
         return distances
 
-    def mesh(self, t: float | None = None, resolution: int | None = None, *, shape: str | None = None) -> Mesh:
-        """Return the surface in world units, by the mesher of the recipe.
+    def mesh(
+        self,
+        t: float | None = None,
+        resolution: int | None = None,
+        *,
+        shape: str | None = None,
+        world: str | None = None,
+    ) -> Mesh:
+        """Return the surface in world units, by the mesher of the recipe; `world` as `frame_of` takes it.
 
         Raises:
             EmptySurfaceError: the field has no level set in the data's box; the message says why.
         """
         if self.recipe.export is None:
             raise UserError("the recipe has no [export] table, so no mesher")
-        key = (t, resolution, shape)
+        key = (t, resolution, shape, world)
         if key not in self._meshes:
             mesher: Mesher = self.scene.make(self.recipe.export.mesher)
             surface = mesher(self.view, resolution=resolution, inputs=self.inputs(t, shape))
-            mesh = Mesh(self.frame_of(shape).to_world(surface.vertices), surface.faces)
+            mesh = Mesh(self.frame_of(shape, world).to_world(surface.vertices), surface.faces)
             self._meshes = {key: self._tidied(mesh, self.recipe.export)}
         return self._meshes[key]
 
@@ -226,6 +244,7 @@ class Run:
 
     def export(
         self, *, resolution: int | None = None, times: Sequence[float] = (), shape: str | None = None,
+        world: str | None = None,
         output: Path | None = None, cleanup: Cleanup | None = None, say: Callable[[str], None] = lambda text: None,
     ) -> list[Path]:  # fmt: skip
         """Write meshes in world units; return their files. Those of the run directory get a picture each, in images/.
@@ -241,14 +260,14 @@ class Run:
         for name in chosen:
             for t in moments:
                 try:
-                    mesh = self.mesh(t, resolution, shape=name)
+                    mesh = self.mesh(t, resolution, shape=name, world=world)
                 except EmptySurfaceError as error:
                     if len(moments) == 1:
                         raise
                     say(f"no mesh at time {t:g}: {error}")
                     continue
                 mesh, record = cleanup(mesh) if cleanup else (mesh, None)
-                mesh = self._colored(mesh, say) if t is None else mesh
+                mesh = self._colored(mesh, say) if t is None and world is None else mesh
                 stem = "mesh" + (f"_{_safe(name)}" if name else "") + (f"_t{t:.3f}" if t is not None else "")
                 path = output if output and len(chosen) * len(moments) == 1 else None
                 path = path or (output or self.folder.meshes) / f"{stem}.{ending}"

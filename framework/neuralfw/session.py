@@ -245,12 +245,14 @@ class Session:
         scene.frame.save(self.folder.frame)
         backends = {n: m.backend for n, m in scene.named_modules() if isinstance(getattr(m, "backend", None), str)}
         facts: dict[str, Any] = {"bounds": scene.bounds.tolist(), "backends": backends}
-        facts |= {"shapes": {}, "shape_frames": {}}
+        facts |= {"shapes": {}, "shape_frames": {}, "worlds": {}}
         for name, data in scene.data.items():
             if data.shapes:
                 facts["shapes"][name] = list(data.shapes)
             if data.shape_frames:
                 facts["shape_frames"][name] = [frame.to_dict() for frame in data.shape_frames]
+            for world, frames in data.worlds.items():
+                facts["worlds"][world] = [frame.to_dict() for frame in frames]
         self.folder.write_json(self.folder.scene, facts)
         notes = [f"{name}: {note}" for name, data in scene.data.items() for note in data.notes]
         notes += [f"fields.{n}: {note}" for n, f in scene.fields.items() if isinstance(f, Field) for note in f.notes]

@@ -131,6 +131,10 @@ def export(
         str | None,
         typer.Option("--shape", metavar="NAME|A:B:N", help="One shape of several, or N meshes on the way from A to B."),
     ] = None,
+    world: Annotated[
+        str | None,
+        typer.Option("--world", metavar="NAME", help="Write the mesh in another world of the data, such as target."),
+    ] = None,
     keep: Annotated[
         int | None, typer.Option("--keep", metavar="N", min=1, help="Keep so many of the largest connected parts.")
     ] = None,
@@ -162,7 +166,9 @@ def export(
         return
     cleanup = Cleanup(keep, fill, faces) if any(n is not None for n in (keep, fill, faces)) else None
     moments = o.times_of(times)
-    for path in opened.export(resolution=resolution, times=moments, shape=shape, output=output, cleanup=cleanup):
+    for path in opened.export(
+        resolution=resolution, times=moments, shape=shape, world=world, output=output, cleanup=cleanup
+    ):
         typer.echo(str(path))
 
 

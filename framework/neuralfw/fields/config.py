@@ -71,7 +71,10 @@ class LatentsConfig(FieldConfig):
     role: ClassVar[str] = "latents"
 
     per: Annotated[str, Ref("data")] = Option(description="data table whose shapes each have a code")
-    dim: int = Option(256, ge=1, description="length of a code")
+    of: Literal["shapes", "ends"] = Option(
+        "shapes", description="each shape has a code; or the shapes are pairs of a sequence and have those of both ends"
+    )
+    dim: int = Option(256, ge=1, description="length of a code; what a pair of a sequence has is twice as long")
     start: Literal["normal", "line", "corners"] = Option(
         "normal", description="drawn; or on a line from 0 to 1 by the first component; or a component for each shape"
     )

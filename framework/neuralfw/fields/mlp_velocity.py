@@ -22,6 +22,7 @@ class MlpVelocity(Field):
 
     def __init__(self, config: MlpVelocityConfig, build: Build) -> None:
         super().__init__(config, build)
+        self._bent = config.activation != "relu" or config.encoder.name != "core/identity"
         self.encoder: Encoder = build.component(config.encoder)
         latent = build.scene.fields[config.latent].dim if config.latent else 0
         self.mlp = Mlp(
@@ -47,7 +48,10 @@ class MlpVelocity(Field):
         want: frozenset[str] = frozenset({"velocity"}),
     ) -> Quantities:
         """Return the wanted of `velocity (n, 3)`, `velocity_jacobian (n, 3, 3)` with entries ∂vᵢ/∂xⱼ, and
-        `velocity_laplacian (n, 3)`, all in space."""
+        `velocity_laplacian (n, 3)`, all in space. The last is 0 of rectified units on the coordinates as they are."""
+        if "velocity_laplacian" in want and not self._bent:
+            others = want - {"velocity_laplacian"}
+            return {**(self(x, t, z, others) if others else {}), "velocity_laplacian": torch.zeros_like(x)}
         fixed = [*([] if t is None else [t[:, None]]), *([] if z is None else [z])]
         if want <= {"velocity"}:
             return {"velocity": self.mlp.swept(torch.cat([self.encoder(x), *fixed], dim=1))}

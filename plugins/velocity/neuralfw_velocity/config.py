@@ -13,26 +13,26 @@ TARGET_NORMAL = "velocity/target_normal"
 NEIGHBOR = "velocity/neighbor"
 
 
-class ShapePairConfig(DataConfig):
-    """Options of `shape_pair`."""
+class PairingConfig(DataConfig):
+    """What pairs of shapes have in common, be they one or many."""
 
     class Draw(BaseModel):
-        """How a pass draws from `shape_pair`."""
+        """How a pass draws from pairs of shapes."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
-        batch: int = Option(2048, ge=1, description="points of a batch; all of them where there are fewer")
+        batch: int = Option(
+            2048, ge=1, description="points of a batch, of all pairs together; all where there are fewer"
+        )
 
-    source: InputPath = Option(description="mesh or point cloud at time 0")
-    target: InputPath = Option(description="mesh or point cloud at time 1")
     matches: Literal["file", "template", "none"] = Option(
         "template", description="what corresponds: as files say; vertices of one number; or nothing that is known"
     )
     correspondence: InputPath | None = Option(
         None,
-        description="with file: .npy, .txt or .map, a row for each vertex of one shape; -1 with base 0: no match",
+        description="with file: .npy, .txt or .map, a row for each vertex of one shape; -1 with base 0: no match; "
+        "of a sequence a folder of these, one for each pair in the order of their names",
     )
-    back: InputPath | None = Option(None, description="with file: the same in the other direction, in addition")
     base: Literal[0, 1] = Option(0, description="number of the first vertex in those files")
     direction: Literal["source_to_target", "target_to_source"] = Option(
         "source_to_target", description="whose vertices the rows of `correspondence` stand for"
@@ -42,32 +42,56 @@ class ShapePairConfig(DataConfig):
         "none", description="how the target is laid onto the source first, by their matches, without reflection"
     )
     neighbors: int = Option(
-        8, ge=1, description="of how many nearest matches one is drawn as a neighbour, by the set `neighbors`"
+        8,
+        ge=1,
+        description="of how many nearest matches one is drawn as a neighbour, by the set `neighbors`; of points of "
+        "the source, where no matches are known",
     )
     samples: int = Option(20_000, ge=1, description="points drawn from each mesh, uniformly by area")
 
     @model_validator(mode="after")
-    def _has_matches(self) -> ShapePairConfig:
+    def _has_matches(self) -> PairingConfig:
         if (self.matches == "file") != (self.correspondence is not None):
             raise ValueError('matches = "file" and correspondence = a file go together: give both or none')
-        if self.back is not None and self.correspondence is None:
-            raise ValueError("back is a second file beside correspondence: give that first")
         if self.matches == "none" and self.align != "none":
             raise ValueError(f'align = "{self.align}" needs matches')
         return self
 
     def sets(self) -> Mapping[str, tuple[str, ...]]:
-        surfaces = {"surfaces": ("points", "time", "normal"), "source": ("points", "time", "normal")}
-        if self.matches == "none":
-            return surfaces
-        matches = ("points", "time", "normal", "target", TARGET_NORMAL)
-        return {"matches": matches, "neighbors": (*matches, NEIGHBOR), **surfaces}
+        surface = ("points", "time", "normal", "index")
+        matches = (*surface, "target", TARGET_NORMAL)
+        known = {"matches": matches} if self.matches != "none" else {}
+        near = {"neighbors": (*known.get("matches", surface), NEIGHBOR)}
+        return known | near | dict.fromkeys(("surfaces", "source", "target"), surface)
+
+
+class ShapePairConfig(PairingConfig):
+    """Options of `shape_pair`."""
+
+    source: InputPath = Option(description="mesh or point cloud at time 0")
+    target: InputPath = Option(description="mesh or point cloud at time 1")
+    back: InputPath | None = Option(None, description="with file: the same in the other direction, in addition")
+
+    @model_validator(mode="after")
+    def _back_beside(self) -> ShapePairConfig:
+        if self.back is not None and self.correspondence is None:
+            raise ValueError("back is a second file beside correspondence: give that first")
+        return self
+
+
+class ShapeSequenceConfig(PairingConfig):
+    """Options of `shape_sequence`."""
+
+    path: InputPath = Option(description="folder of meshes or point clouds, in the order of the numbers in their names")
+    first: int = Option(0, ge=0, description="number, from 0, of the shape with which the sequence begins")
+    every: int = Option(1, ge=1, description="from there on every so many-th shape is taken")
+    count: int | None = Option(None, ge=2, description="how many shapes are taken; all where nothing is said")
 
 
 class NearSurfaceConfig(DataConfig):
     """Options of `near_surface`."""
 
-    data: Annotated[str, Ref("data")] = Option("pair", description="data table of type shape_pair")
+    data: Annotated[str, Ref("data")] = Option("pair", description="data table of type shape_pair or shape_sequence")
     batch: int = Option(2048, ge=1, description="samples of a batch")
     uniform: float = Option(0.25, ge=0, le=1, description="share of them that is uniform in the box of both shapes")
     spread: Annotated[float, Unit("scene units")] = Option(
@@ -76,7 +100,7 @@ class NearSurfaceConfig(DataConfig):
     padding: float = Option(0.1, ge=0, description="margin of the box, as a share of its longest edge")
 
     def sets(self) -> Mapping[str, tuple[str, ...]]:
-        return {"train": ("points", "time")}
+        return {"train": ("points", "time", "index")}
 
 
 class KnownFlowConfig(FieldConfig):
@@ -120,7 +144,7 @@ class IsometryConfig(ComponentConfig):
     )
 
     def wiring(self) -> Wiring:
-        return Wiring(needs=("trajectory", "trajectory_time"), observes=("points", "target", NEIGHBOR))
+        return Wiring(needs=("trajectory", "trajectory_time"), observes=("points", "target?", NEIGHBOR))
 
 
 class StraightConfig(ComponentConfig):

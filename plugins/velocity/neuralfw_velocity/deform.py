@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,98 +21,152 @@ from neuralfw.picture import save_picture
 from neuralfw.renderers.flow import carry
 from neuralfw.run import Run
 from neuralfw.strict_json import dumps
+from neuralfw.suggest import nearest
 
-from .config import ShapePairConfig
+from .config import PairingConfig
 from .measures import MOMENTS, against_target, area_deviation, between_ends, half_area, kept
-from .pair import ShapePair
+from .pair import Pair
+from .shapes import ShapePairs
 from .shown import write_film, write_tracks
 
 STEPS = 32
 """Steps of fourth order in which meshes are carried: their error is far below that of the learnt velocity."""
-
-
 FRAMES = 24
-"""Moments of an animation after its first; between two of them vertices move on straight lines."""
+"""Moments of an animation after its first, for each pair; between two of them vertices move on straight lines."""
 
 
-def deform(
-    root: Path,
-    times: Sequence[float],
-    mesh: Path | None,
-    between: Sequence[Path],
-    tracks: int = 0,
-    film: Path | None = None,
-    animation: Path | None = None,
-) -> Iterator[str]:
-    """Write the carried mesh at the times to `deformed/` and the figures to `eval/deformation.json`; yield both.
+@dataclass(frozen=True)
+class Asked:
+    """What `deform` is to write.
 
-    The ways of so many vertices as `tracks` says go to `deformed/tracks.obj`, a film of the mesh to `film`, and its way
-    from 0 to 1 as one animated .glb to `animation`.
+    Attributes:
+        times: when meshes are written, in [0, 1].
+        shape: name of the pair of a sequence; else every one.
+        mesh: a mesh in the source's place at time 0, instead of the source.
+        between: true frames between the ends.
+        world: whose world the meshes are written in, where the target was laid onto the source.
+        tracks: how many vertices' ways are written as lines.
+        film, animation: files of these.
+    """
+
+    times: Sequence[float]
+    shape: str | None = None
+    mesh: Path | None = None
+    between: Sequence[Path] = ()
+    world: Literal["source", "target"] = "source"
+    tracks: int = 0
+    film: Path | None = None
+    animation: Path | None = None
+
+
+def deform(root: Path, asked: Asked) -> Iterator[str]:
+    """Write the carried meshes to `deformed/` and the figures to `eval/deformation.json`; yield the files and figures.
+
+    Of several pairs each source is carried to its own target, and a film or an animation shows them in turn.
 
     Raises:
         UserError: the run has no velocity, or no pair of shapes; or a file is not what it should be.
     """
     run = Run(root)
-    pair = pair_of(run)
-    source = read_mesh(mesh) if mesh else pair.source
-    if not isinstance(source, Mesh):
-        raise UserError("the source is a point cloud, which has no faces to carry: give --mesh FILE")
-    folder = run.folder.root / "deformed"
-    folder.mkdir(exist_ok=True)
-    found: dict[str, object] = {"times": {}}
-    for t in times:
-        moved = carried(run, source, (t,))[0]
-        path = folder / f"{(mesh or Path('source')).stem}_t{t:.3f}.ply"
-        write_mesh(path, moved.vertices, moved.faces, colors=moved.colors)
-        save_picture(moved, run.folder.images / f"{path.stem}.png")
-        found["times"][f"{t:g}"] = kept(source, moved)  # type: ignore[index]
-        yield f"mesh: {path}"
-    moments = carried(run, source, MOMENTS) if mesh is None or tracks or film else []
-    if tracks:
-        write_tracks(folder / "tracks.obj", moments, tracks)
-        yield f"tracks: {folder / 'tracks.obj'}"
-    if film:
-        yield from (f"film: {path}" for path in write_film(film, run, moments))
-    if animation is not None:
-        shown = [index / FRAMES for index in range(FRAMES + 1)]
-        write_animation(animation, source, shown, [moved.vertices for moved in carried(run, source, shown)])
-        yield f"animation: {animation}"
-    if mesh is None:
-        found["end"] = against_target(source, moments[-1], pair.target)
-        if isinstance(pair.target, Mesh):
-            found["half_area_percent"] = half_area(source, moments[len(moments) // 2], pair.target)
-        found["area_deviation_x10"] = 10.0 * area_deviation(source, moments)
-        if between and isinstance(pair.target, Mesh):
-            true = [read_mesh(file) for file in between]
-            found["between"] = between_ends(source, pair.target, moments, true, between)
+    pairs = pairs_of(run, asked.shape)
+    found, ways = list[dict[str, Any]](), list[list[Mesh]]()
+    for pair in pairs:
+        stem = (asked.mesh or Path("source" if asked.shape is None and len(pairs) == 1 else pair.name)).stem
+        source = read_mesh(asked.mesh) if asked.mesh else pair.source
+        if not isinstance(source, Mesh):
+            raise UserError("the source is a point cloud, which has no faces to carry: give --mesh FILE")
+        shown = yield from _written(run, pair, source, stem, asked)
+        moments = carried(run, pair, source, MOMENTS)
+        ways.append(moments)
+        if asked.tracks:
+            path = _folder(run) / ("tracks.obj" if len(pairs) == 1 else f"{stem}_tracks.obj")
+            write_tracks(path, moments, asked.tracks)
+            yield f"tracks: {path}"
+        found.append({"pair": pair.name, "times": shown})
+        if asked.mesh is None:
+            found[-1] |= _figures(pair, moments, asked.between)
+    yield from _moving(run, pairs, ways, asked)
     run.folder.eval.mkdir(exist_ok=True)
-    text = dumps(found, indent=2)
+    text = dumps(found[0] if len(found) == 1 else {"pairs": found}, indent=2)
     (run.folder.eval / "deformation.json").write_text(text + "\n", encoding="utf-8")
     yield text
 
 
-def pair_of(run: Run) -> ShapePair:
-    """Return the pair of shapes of a run.
+def _folder(run: Run) -> Path:
+    folder = run.folder.root / "deformed"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _written(run: Run, pair: Pair, source: Mesh, stem: str, asked: Asked) -> Generator[str, None, dict[str, Any]]:
+    """Write the mesh at the times asked for; return by how much area and volume differ there."""
+    found = {}
+    for t, moved in zip(asked.times, carried(run, pair, source, asked.times), strict=True):
+        found[f"{t:g}"] = kept(source, moved)
+        if asked.world == "target":
+            moved = replace(moved, vertices=pair.target_frame.to_world(run.frame.to_training(moved.vertices)))
+        path = _folder(run) / f"{stem}_t{t:.3f}.ply"
+        write_mesh(path, moved.vertices, moved.faces, colors=moved.colors)
+        save_picture(moved, run.folder.images / f"{path.stem}.png")
+        yield f"mesh: {path}"
+    return found
+
+
+def _figures(pair: Pair, moments: Sequence[Mesh], between: Sequence[Path]) -> dict[str, Any]:
+    source, target = moments[0], pair.target
+    found: dict[str, Any] = {"end": against_target(source, moments[-1], target)}
+    if isinstance(target, Mesh):
+        found["half_area_percent"] = half_area(source, moments[len(moments) // 2], target)
+    found["area_deviation_x10"] = 10.0 * area_deviation(source, moments)
+    if between and isinstance(target, Mesh):
+        found["between"] = between_ends(source, target, moments, [read_mesh(file) for file in between], between)
+    return found
+
+
+def _moving(run: Run, pairs: Sequence[Pair], ways: Sequence[Sequence[Mesh]], asked: Asked) -> Iterator[str]:
+    if asked.film is not None:
+        yield from (f"film: {path}" for path in write_film(asked.film, run, [mesh for way in ways for mesh in way]))
+    if asked.animation is not None:
+        source = ways[0][0]
+        if any(way[0].faces.shape != source.faces.shape or (way[0].faces != source.faces).any() for way in ways):
+            raise UserError("--animation needs shapes of one vertex order: choose a pair of the sequence by --shape")
+        times = [k / FRAMES for k in range(FRAMES + 1)]
+        steps = [
+            (k + t, mesh)
+            for k, (pair, way) in enumerate(zip(pairs, ways, strict=True))
+            for t, mesh in zip(times, carried(run, pair, way[0], times), strict=True)
+            if t < 1.0 or k + 1 == len(ways)
+        ]
+        write_animation(asked.animation, source, [t for t, _ in steps], [mesh.vertices for _, mesh in steps])
+        yield f"animation: {asked.animation}"
+
+
+def pairs_of(run: Run, shape: str | None) -> list[Pair]:
+    """Return the pair of shapes of a run, or those of its sequence, or of these the one of that name.
 
     Raises:
-        UserError: it has none, or no velocity.
+        UserError: it has none of that name, or no velocity.
     """
-    names = [name for name, spec in run.recipe.data.items() if isinstance(spec.config, ShapePairConfig)]
+    names = [name for name, spec in run.recipe.data.items() if isinstance(spec.config, PairingConfig)]
     if not names or not run.view.has("velocity"):
         raise UserError(f"{run.folder.root} holds no deformation: a pair of shapes and a velocity were expected")
-    pair = run.data(names[0])
-    assert isinstance(pair, ShapePair)
-    return pair
+    shapes = run.data(names[0])
+    assert isinstance(shapes, ShapePairs)
+    chosen = [pair for pair in shapes.pairs if shape in (None, pair.name)]
+    if not chosen:
+        close = nearest(str(shape), [pair.name for pair in shapes.pairs])
+        raise UserError(f"no pair {shape!r} in this run; closest: {', '.join(close or shapes.shapes[:5])}")
+    return chosen
 
 
-def carried(run: Run, mesh: Mesh, times: Sequence[float]) -> list[Mesh]:
-    """Return a mesh that is in place at time 0 at some later times, in world units, each with the same faces."""
+def carried(run: Run, pair: Pair, mesh: Mesh, times: Sequence[float]) -> list[Mesh]:
+    """Return a mesh that is in a pair's source's place at time 0 at some times, in world units, its faces the same."""
     integrator: Integrator = run.scene.make(Spec("integrator", "core/rk4", FixedStepsConfig(steps=STEPS)))
-    order = sorted({*times})
     places: dict[float, Float64[np.ndarray, "n 3"]] = {}
     x, now = torch.from_numpy(run.frame.to_training(mesh.vertices)).float().to(run.scene.device), 0.0
+    coded = {q: v.expand(len(x), -1) for q, v in run.inputs(0.0, pair.name).items() if q != "time"}
     with torch.no_grad():
-        for t in order:
-            x = carry(run.view, integrator, x, now, t).end if t > now else x
+        for t in sorted({*times}):
+            x = carry(run.view, integrator, x, now, t, coded).end if t > now else x
             places[t], now = run.frame.to_world(x.double().cpu().numpy()), t
     return [replace(mesh, vertices=places[t], notes=()) for t in times]

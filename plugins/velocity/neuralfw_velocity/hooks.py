@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,13 @@ import typer
 
 from neuralfw.cli.options import times_of
 from neuralfw.hooks import hook
+
+
+class Whose(StrEnum):
+    """Of the two shapes of a pair."""
+
+    SOURCE = "source"
+    TARGET = "target"
 
 
 @hook
@@ -28,6 +36,9 @@ def deform(
     times: Annotated[
         str, typer.Option("--times", metavar="T,T,…", help="When the mesh is written, in [0, 1].")
     ] = "0.25,0.5,0.75,1",
+    shape: Annotated[
+        str | None, typer.Option("--shape", metavar="NAME", help="The pair of a sequence, such as A-B; else every one.")
+    ] = None,
     mesh: Annotated[
         Path | None,
         typer.Option("--mesh", metavar="FILE", help="A mesh at time 0, in the source's place; else the source."),
@@ -36,6 +47,10 @@ def deform(
         list[Path] | None,
         typer.Option("--between", metavar="FILE", help="A true frame between the ends, in the source's vertex order."),
     ] = None,
+    world: Annotated[
+        Whose,
+        typer.Option("--world", help="Whose world meshes are written in, where the target was laid onto the source."),
+    ] = Whose.SOURCE,
     tracks: Annotated[
         int, typer.Option("--tracks", metavar="N", min=0, help="Write the ways of N vertices as lines, in an OBJ file.")
     ] = 0,
@@ -48,7 +63,8 @@ def deform(
     ] = None,
 ) -> None:
     """Carry the source mesh of a pair along the velocity, write it at some times, and measure it."""
-    from .deform import deform
+    from .deform import Asked, deform
 
-    for line in deform(run, times_of(times), mesh, between or (), tracks, film, animation):
+    asked = Asked(times_of(times), shape, mesh, between or (), world.value, tracks, film, animation)
+    for line in deform(run, asked):
         typer.echo(line)

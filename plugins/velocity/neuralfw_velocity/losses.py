@@ -40,7 +40,7 @@ class Isometry(Loss):
     """max(0, |l(t) - (1 - t) l(0) - t l(1)| / mean l(0) - slack)², at every step between the ends.
 
     Distances l of neighbours go evenly from what they are to what they will be by their matches: where the ends agree,
-    they stay.
+    or no matches are known, they stay.
     """
 
     def __init__(self, config: IsometryConfig, build: Build) -> None:
@@ -49,7 +49,8 @@ class Isometry(Loss):
 
     def __call__(self, outputs: Quantities, batch: Quantities) -> Float[Tensor, ""]:
         neighbor = batch[NEIGHBOR].long()
-        start, end = ((ends - ends[neighbor]).norm(dim=1) for ends in (batch["points"], batch["target"]))
+        ends = batch["points"], batch.get("target", batch["points"])
+        start, end = ((points - points[neighbor]).norm(dim=1) for points in ends)
         between = outputs["trajectory"][1:-1]
         now, t = (between - between[:, neighbor]).norm(dim=2), outputs["trajectory_time"][1:-1, None]
         change = (now - (1.0 - t) * start - t * end).abs() / mean(start).clamp_min(1e-12)

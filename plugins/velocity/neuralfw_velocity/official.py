@@ -6,7 +6,6 @@ from 1, that corresponds to vertex j of Y. `template`: a folder `off` of meshes 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
@@ -21,6 +20,7 @@ from neuralfw.geometry.files import new_folder, write_file
 from neuralfw.recipe.toml_writer import dumps
 
 from .matches import read_map
+from .sequence import natural
 
 MESHES, ENDING = "off", "_p2p.npy"
 ENDINGS = (".off", ".ply")
@@ -35,11 +35,6 @@ def shapes(folder: Path) -> dict[str, Path]:
     """Return the meshes of a folder by name, in the order in which the authors number them; `.off` before `.ply`."""
     files = [file for ending in reversed(ENDINGS) for file in folder.glob(f"*{ending}")]
     return dict(sorted({file.stem: file for file in files}.items(), key=lambda item: natural(item[0])))
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Return a key that sorts the numbers in names by their value."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def convert(source: Path, target: Path) -> list[str]:

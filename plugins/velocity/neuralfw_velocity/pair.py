@@ -1,10 +1,9 @@
-"""Two shapes as data: points that correspond, points of both surfaces, and samples about them."""
+"""Two shapes in one space: points that correspond, and points of both surfaces."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,52 +13,56 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from neuralfw.components import Build, Data, Draw, Quantities
+from neuralfw.components import Draw, Quantities
 from neuralfw.data.batches import Epochs
-from neuralfw.errors import UserError
 from neuralfw.geometry import Frame, Mesh, PointCloud, read_shape, sample_surface, with_normals
 from neuralfw.metrics.registration import apply
 
-from .config import NEIGHBOR, TARGET_NORMAL, NearSurfaceConfig, ShapePairConfig
+from .config import NEIGHBOR, TARGET_NORMAL, ShapePairConfig
 from .matches import alignment, corners, find_matches
 
 
-class ShapePair(Data):
-    """Source at time 0 and target at time 1, the target laid onto the source, both in the training space.
+class Pair:
+    """Source at time 0 and target at time 1, the target laid onto the source, and what a step draws of both.
 
     Attributes:
-        source, target: the shapes in the source's world.
+        name: both shapes' names.
+        source, target: the shapes, in the source's world.
         alignment: similarity (4, 4) from the target's world to the source's.
         surfaces: points (n, 3) of source and target, training space.
+        matches: points of the source with those of the target that correspond, training space; none where not known.
+        notes: what was found on opening, in words.
     """
 
-    frame: Frame
-
-    def __init__(self, config: ShapePairConfig, build: Build) -> None:
-        super().__init__(config, build)
-        self.source, self.target = (with_directions(read_shape(path)) for path in (config.source, config.target))
+    def __init__(
+        self, config: ShapePairConfig, source: Mesh | PointCloud, frame: Frame, generator: torch.Generator
+    ) -> None:
+        self.name, self._frame = f"{config.source.stem}-{config.target.stem}", frame
+        self.source, self.target = source, with_directions(read_shape(config.target))
         self.alignment, chosen = np.eye(4), None
         if config.matches != "none":
             chosen = find_matches(config, len(corners(self.source)), len(corners(self.target)))
             pairs = corners(self.source)[chosen.source], corners(self.target)[chosen.target]
             self.alignment = alignment(config, *pairs)
             self.target = moved(self.target, self.alignment)
-        self.frame = _frame(self.source, build)
-        rng = np.random.default_rng(build.generator.initial_seed() % 2**63)
+        rng = np.random.default_rng(generator.initial_seed() % 2**63)
         drawn = [_surface(shape, config.samples, rng) for shape in (self.source, self.target)]
         self.surfaces = [self._to_training(points) for points, _ in drawn]
         self._normals = [self._directions(normals) for _, normals in drawn]
-        self.bounds = torch.stack([torch.cat(self.surfaces).amin(dim=0), torch.cat(self.surfaces).amax(dim=0)])
-        self._matches: Quantities = {}
+        self.matches: Quantities = {}
         self._neighbors = config.neighbors
         if chosen is not None:
             count = max(1, round(config.share * len(chosen.source)))
-            kept = torch.randperm(len(chosen.source), generator=build.generator)[:count]
-            self._matches = self._matched(chosen.source[kept.numpy()], chosen.target[kept.numpy()])
-        counts = {"matches": len(self._matches.get("points", ())), "source": len(self.surfaces[0])}
-        counts["neighbors"] = counts["matches"] * (counts["matches"] > 1)
-        counts["surfaces"] = min(len(points) for points in self.surfaces)
-        self._epochs = {name: Epochs(count) for name, count in counts.items() if count}
+            kept = torch.randperm(len(chosen.source), generator=generator)[:count]
+            self.matches = self._matched(chosen.source[kept.numpy()], chosen.target[kept.numpy()])
+        self._anchors = self.matches or {"points": self.surfaces[0], "normal": self._normals[0]}
+        counts = {"matches": len(self.matches.get("points", ())), "neighbors": len(self._anchors["points"])}
+        counts |= {"source": len(self.surfaces[0]), "target": len(self.surfaces[1])}
+        counts |= {
+            "neighbors": counts["neighbors"] * (counts["neighbors"] > 1),
+            "surfaces": min(map(len, self.surfaces)),
+        }
+        self.epochs = {name: Epochs(count) for name, count in counts.items() if count}
         self.notes = (
             f"{config.source.name} and {config.target.name}, {counts['matches']:,} matches",
             *(chosen.notes if chosen else ()),
@@ -67,11 +70,19 @@ class ShapePair(Data):
               for note in (*s.notes, *_parts(s))),
         )  # fmt: skip
 
+    @property
+    def target_frame(self) -> Frame:
+        """The similarity from the target's own world to the training space."""
+        turned, shift = self.alignment[:3, :3], self.alignment[:3, 3]
+        scale = float(np.cbrt(np.linalg.det(turned)))
+        center = np.linalg.solve(turned, self._frame.center - shift)
+        return Frame(center, self._frame.scale * scale, self._frame.rotation @ turned / scale)
+
     def _to_training(self, points: Float64[np.ndarray, "n 3"]) -> Float[Tensor, "n 3"]:
-        return torch.from_numpy(self.frame.to_training(points)).float()
+        return torch.from_numpy(self._frame.to_training(points)).float()
 
     def _directions(self, normals: Float64[np.ndarray, "n 3"]) -> Float[Tensor, "n 3"]:
-        return torch.from_numpy(self.frame.directions_to_training(normals)).float()
+        return torch.from_numpy(self._frame.directions_to_training(normals)).float()
 
     def _matched(self, source: np.ndarray, target: np.ndarray) -> Quantities:
         return {
@@ -82,74 +93,37 @@ class ShapePair(Data):
         }
 
     @cached_property
-    def _near(self) -> Int64[Tensor, "m k"]:
-        """The matches that are nearest to each in the source, itself left out."""
-        points = self._matches["points"].numpy()
+    def near(self) -> Int64[Tensor, "m k"]:
+        """The matches that are nearest to each in the source, itself left out; its points, where none are known."""
+        points = self._anchors["points"].numpy()
         count = min(self._neighbors, len(points) - 1)
         found = np.asarray(cKDTree(points).query(points, count + 1)[1])
         own = found == np.arange(len(points))[:, None]
         own[~own.any(axis=1), -1] = True  # more than count others in the same place
         return torch.from_numpy(found[~own].reshape(len(points), count))
 
-    def _neighboring(self, request: Draw) -> Quantities:
-        """Return matches, and beside each a neighbour of it: rows k and k + n/2 are each other's."""
-        chosen = self._epochs["neighbors"].draw(request, max(1, request.options.batch // 2))
-        column = torch.randint(self._near.shape[1], (len(chosen),), generator=request.generator)
-        rows = torch.cat([chosen, self._near[chosen, column]])
-        drawn = {q: v[rows] for q, v in self._matches.items()}
-        return {**drawn, "time": torch.zeros(len(rows)), NEIGHBOR: torch.arange(len(rows)).roll(len(chosen))}
-
-    def holds(self, set_name: str) -> bool:
-        return set_name in self._epochs
-
-    def batches(self, set_name: str, draw: Any) -> int:
-        return self._epochs[self._named(set_name)].batches(draw.batch)
-
-    def _named(self, set_name: str) -> str:
-        return set_name or next(name for name in ("matches", "surfaces") if name in self._epochs)
-
-    def sample(self, request: Draw) -> Quantities:
-        name = self._named(request.set)
+    def sample(self, name: str, request: Draw, size: int) -> Quantities:
+        """Return so many points of a set, but no more than it has."""
         if name == "neighbors":
-            return self._neighboring(request)
+            return self._neighboring(request, size)
         if name == "matches":
-            chosen = self._epochs[name].draw(request, request.options.batch)
-            return {"time": torch.zeros(len(chosen)), **{q: v[chosen] for q, v in self._matches.items()}}
-        ends = (0,) if name == "source" else (0, 1)
-        size = max(1, request.options.batch // len(ends))
-        chosen = self._epochs[name].draw(request, size)
+            chosen = self.epochs[name].draw(request, size)
+            return {"time": torch.zeros(len(chosen)), **{q: v[chosen] for q, v in self.matches.items()}}
+        ends = {"source": (0,), "target": (1,)}.get(name, (0, 1))
+        chosen = self.epochs[name].draw(request, max(1, size // len(ends)))
         return {
             "points": torch.cat([self.surfaces[k][chosen] for k in ends]),
             "normal": torch.cat([self._normals[k][chosen] for k in ends]),
-            "time": torch.arange(len(ends)).repeat_interleave(len(chosen)).float(),
+            "time": torch.tensor(ends).repeat_interleave(len(chosen)).float(),
         }
 
-
-class NearSurface(Data):
-    """Samples about both surfaces, spread by a Gaussian, and uniform in their box, each at a time of its own."""
-
-    def __init__(self, config: NearSurfaceConfig, build: Build) -> None:
-        super().__init__(config, build)
-        pair = build.scene.data[config.data]
-        if not isinstance(pair, ShapePair):
-            raise UserError(f"{build.place} needs a pair of shapes: name a data table of type shape_pair")
-        assert pair.bounds is not None
-        self._config, self._points = config, torch.cat(pair.surfaces)
-        lower, upper = pair.bounds
-        margin = config.padding * (upper - lower).max()
-        self._box = torch.stack([lower - margin, upper + margin])
-
-    def batches(self, set_name: str, draw: Any) -> int:
-        return 1
-
-    def sample(self, request: Draw) -> Quantities:
-        count, generator = self._config.batch, request.generator
-        far = round(count * self._config.uniform)
-        chosen = torch.randint(len(self._points), (count - far,), generator=generator)
-        near = self._points[chosen] + torch.randn(count - far, 3, generator=generator) * self._config.spread
-        lower, upper = self._box
-        points = torch.cat([near, lower + (upper - lower) * torch.rand(far, 3, generator=generator)])
-        return {"points": points, "time": torch.rand(count, generator=generator)}
+    def _neighboring(self, request: Draw, size: int) -> Quantities:
+        """Return matches or points, and beside each a neighbour of it: rows k and k + n/2 are each other's."""
+        chosen = self.epochs["neighbors"].draw(request, max(1, size // 2))
+        column = torch.randint(self.near.shape[1], (len(chosen),), generator=request.generator)
+        rows = torch.cat([chosen, self.near[chosen, column]])
+        drawn = {q: v[rows] for q, v in self._anchors.items()}
+        return {**drawn, "time": torch.zeros(len(rows)), NEIGHBOR: torch.arange(len(rows)).roll(len(chosen))}
 
 
 def with_directions(shape: Mesh | PointCloud) -> Mesh | PointCloud:
@@ -164,13 +138,6 @@ def moved(shape: Mesh | PointCloud, similarity: Float64[np.ndarray, "4 4"]) -> M
     turned = similarity[:3, :3] / np.cbrt(np.linalg.det(similarity[:3, :3]))
     normals = None if shape.normals is None else shape.normals @ turned.T
     return replace(shape, points=apply(similarity, shape.points), normals=normals)
-
-
-def _frame(source: Mesh | PointCloud, build: Build) -> Frame:
-    fit = build.frame_fit
-    if fit.fit == "area" and isinstance(source, Mesh):
-        return Frame.fit(source.vertices, "area", fit.size, area=source.area)
-    return build.frame_of(corners(source))
 
 
 def _surface(

@@ -16,7 +16,7 @@ from neuralfw.geometry import write_mesh
 from neuralfw.scene import Scene
 from neuralfw.session import check
 from neuralfw_velocity.official import convert
-from neuralfw_velocity.pair import ShapePair
+from neuralfw_velocity.shapes import ShapePairs
 
 
 def write_off(folder: Path, name: str, vertices: np.ndarray, faces: np.ndarray) -> None:
@@ -35,7 +35,7 @@ def matching(folder: Path, name: str = "tr_reg_000-tr_reg_001") -> np.ndarray:
     return order
 
 
-def opened(recipe: Path) -> ShapePair:
+def opened(recipe: Path) -> ShapePairs:
     checked = check(recipe)
     return Scene(checked.recipe, checked.registry, torch.device("cpu")).open_data("pair")
 
@@ -45,8 +45,8 @@ def test_matching_gives_a_recipe_whose_matches_are_true(tmp_path):
     done = CliRunner().invoke(app, ["data", "convert", str(tmp_path / "data"), str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     pair = opened(tmp_path / "out/tr_reg_000-tr_reg_001.toml")
-    assert len(pair._matches["points"]) == 642
-    torch.testing.assert_close(pair._matches["points"], pair._matches["target"], atol=1e-4, rtol=0.0)
+    assert len(pair.pairs[0].matches["points"]) == 642
+    torch.testing.assert_close(pair.pairs[0].matches["points"], pair.pairs[0].matches["target"], atol=1e-4, rtol=0.0)
 
 
 def test_template_gives_all_ordered_pairs_numbered_as_the_authors_do(tmp_path):
@@ -56,7 +56,7 @@ def test_template_gives_all_ordered_pairs_numbered_as_the_authors_do(tmp_path):
     assert convert(tmp_path / "data", tmp_path / "out") == ["6 pairs of 3 shapes"]
     lines = (tmp_path / "out/pairs.txt").read_text().splitlines()
     assert "0 2 s1-s10.toml" in lines and "1 0 s2-s1.toml" in lines and len(lines) == 6
-    assert len(opened(tmp_path / "out/s2-s10.toml")._matches["points"]) == 642
+    assert len(opened(tmp_path / "out/s2-s10.toml").pairs[0].matches["points"]) == 642
 
 
 def test_a_cut_is_matched_to_the_full_shape_beside_its_folder(tmp_path):
@@ -70,8 +70,8 @@ def test_a_cut_is_matched_to_the_full_shape_beside_its_folder(tmp_path):
     np.save(tmp_path / "cuts/cat-cuts_cat_shape_1_p2p.npy", kept + 1)
     convert(tmp_path / "cuts", tmp_path / "out")
     pair = opened(tmp_path / "out/cat-cuts_cat_shape_1.toml")
-    assert len(pair._matches["points"]) == len(kept)
-    torch.testing.assert_close(pair._matches["points"], pair._matches["target"], atol=1e-4, rtol=0.0)
+    assert len(pair.pairs[0].matches["points"]) == len(kept)
+    torch.testing.assert_close(pair.pairs[0].matches["points"], pair.pairs[0].matches["target"], atol=1e-4, rtol=0.0)
 
 
 def test_entries_that_are_too_many_or_name_no_vertex_are_left_out_and_said(tmp_path):
@@ -80,7 +80,7 @@ def test_entries_that_are_too_many_or_name_no_vertex_are_left_out_and_said(tmp_p
     rows[:5] = 643
     np.save(tmp_path / "data/corr/tr_reg_000-tr_reg_001_p2p.npy", rows)
     assert "5 entries name no vertex" in convert(tmp_path / "data", tmp_path / "out")[1]
-    assert len(opened(tmp_path / "out/tr_reg_000-tr_reg_001.toml")._matches["points"]) == 637
+    assert len(opened(tmp_path / "out/tr_reg_000-tr_reg_001.toml").pairs[0].matches["points"]) == 637
 
 
 def test_what_is_wrong_is_said(tmp_path):

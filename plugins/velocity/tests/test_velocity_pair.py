@@ -17,10 +17,10 @@ from neuralfw.geometry import write_mesh, write_points
 from neuralfw.scene import Scene
 from neuralfw.session import check
 from neuralfw_velocity.config import ShapePairConfig
-from neuralfw_velocity.pair import ShapePair
+from neuralfw_velocity.shapes import ShapePairs
 
 
-def open_pair(folder: Path, more: str = "", paths: tuple[Path, Path] | None = None) -> ShapePair:
+def open_pair(folder: Path, more: str = "", paths: tuple[Path, Path] | None = None) -> ShapePairs:
     recipe = write_recipe(folder, *(paths or write_pair(folder)), more=more)
     checked = check(recipe)
     return Scene(checked.recipe, checked.registry, torch.device("cpu")).open_data("pair")
@@ -35,11 +35,11 @@ def shuffled(folder: Path) -> np.ndarray:
     return place
 
 
-def all_matches(pair: ShapePair):
-    return {q: v for q, v in pair._matches.items()}
+def all_matches(pair: ShapePairs):
+    return {q: v for q, v in pair.pairs[0].matches.items()}
 
 
-def assert_true(pair: ShapePair):
+def assert_true(pair: ShapePairs):
     """Every match is the true one, in the training space."""
     found = all_matches(pair)
     source, target = (pair.frame.to_world(found[q].double().numpy()) for q in ("points", "target"))
@@ -49,7 +49,7 @@ def assert_true(pair: ShapePair):
 def test_a_template_in_one_frame_of_unit_area(tmp_path):
     pair = open_pair(tmp_path)
     assert_true(pair)
-    assert pair.source.area * pair.frame.scale**2 == pytest.approx(1.0)
+    assert pair.pairs[0].source.area * pair.frame.scale**2 == pytest.approx(1.0)
     assert "642 matches" in pair.notes[0]
     for q in ("normal", "velocity/target_normal"):
         torch.testing.assert_close(all_matches(pair)[q].norm(dim=1), torch.ones(642))
@@ -94,7 +94,7 @@ def test_a_share_of_the_matches(tmp_path):
     assert_true(pair)
 
 
-def drawn(pair: ShapePair, batch: int):
+def drawn(pair: ShapePairs, batch: int):
     options = ShapePairConfig.Draw(batch=batch)
     return pair.sample(Draw("neighbors", options, 0, lambda count: torch.Generator().manual_seed(count % 2**32), None))
 
@@ -114,21 +114,21 @@ def test_neighbours_of_matches_that_coincide_are_others(tmp_path):
     rows = np.repeat(np.arange(0, 642, 3), 3)  # three vertices of the target for one of the source
     more = write_rows(tmp_path, rows) + '\ndirection = "target_to_source"\nneighbors = 2'
     pair = open_pair(tmp_path, more, write_pair(tmp_path))
-    own = torch.arange(len(pair._near))[:, None]
-    assert pair._near.shape == (642, 2) and (pair._near != own).all()
+    own = torch.arange(len(pair.pairs[0].near))[:, None]
+    assert pair.pairs[0].near.shape == (642, 2) and (pair.pairs[0].near != own).all()
 
 
 @pytest.mark.parametrize(("align", "scale"), [("rigid", 1.0), ("similarity", 7.0)])
 def test_the_target_is_laid_onto_the_source_without_reflection(tmp_path, align, scale):
     pair = open_pair(tmp_path, f'align = "{align}"', write_pair(tmp_path, lambda x: scale * turned(x)))
-    assert np.abs(pair.target.vertices - pair.source.vertices).max() < 1e-4
-    assert np.linalg.det(pair.alignment[:3, :3]) == pytest.approx(scale**-3, rel=1e-5)
-    assert pair.target.volume > 0.0
+    assert np.abs(pair.pairs[0].target.vertices - pair.pairs[0].source.vertices).max() < 1e-4
+    assert np.linalg.det(pair.pairs[0].alignment[:3, :3]) == pytest.approx(scale**-3, rel=1e-5)
+    assert pair.pairs[0].target.volume > 0.0
 
 
 def test_a_mirrored_target_is_not_mirrored_back(tmp_path):
     pair = open_pair(tmp_path, 'align = "rigid"', write_pair(tmp_path, lambda x: turned(x) * [-1.0, 1.0, 1.0]))
-    assert np.linalg.det(pair.alignment[:3, :3]) == pytest.approx(1.0)
+    assert np.linalg.det(pair.pairs[0].alignment[:3, :3]) == pytest.approx(1.0)
 
 
 def test_clouds_without_matches(tmp_path):
@@ -142,7 +142,7 @@ def test_clouds_without_matches(tmp_path):
     checked = check(recipe)
     pair = Scene(checked.recipe, checked.registry, torch.device("cpu")).open_data("pair")
     assert pair.holds("surfaces") and not pair.holds("matches")
-    assert pair._normals[0].shape == (642, 3)
+    assert pair.pairs[0]._normals[0].shape == (642, 3)
 
 
 def refused(folder: Path, more: str, paths: tuple[Path, Path] | None = None) -> str:
