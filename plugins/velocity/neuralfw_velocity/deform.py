@@ -28,6 +28,7 @@ from .measures import MOMENTS, against_target, area_deviation, between_ends, hal
 from .pair import Pair
 from .shapes import ShapePairs
 from .shown import write_film, write_tracks
+from .textured import is_textured, write_moved
 
 STEPS = 32
 """Steps of fourth order in which meshes are carried: their error is far below that of the learnt velocity."""
@@ -99,14 +100,18 @@ def _folder(run: Run) -> Path:
 
 
 def _written(run: Run, pair: Pair, source: Mesh, stem: str, asked: Asked) -> Generator[str, None, dict[str, Any]]:
-    """Write the mesh at the times asked for; return by how much area and volume differ there."""
-    found = {}
+    """Write the mesh at the times asked for, with its texture if it has one; return how area and volume differ."""
+    found, file = {}, asked.mesh or pair.file
+    textured = is_textured(file)
     for t, moved in zip(asked.times, carried(run, pair, source, asked.times), strict=True):
         found[f"{t:g}"] = kept(source, moved)
         if asked.world == "target":
             moved = replace(moved, vertices=pair.target_frame.to_world(run.frame.to_training(moved.vertices)))
-        path = _folder(run) / f"{stem}_t{t:.3f}.ply"
-        write_mesh(path, moved.vertices, moved.faces, colors=moved.colors)
+        path = _folder(run) / f"{stem}_t{t:.3f}{'.obj' if textured else '.ply'}"
+        if textured:
+            write_moved(path, file, moved.vertices)
+        else:
+            write_mesh(path, moved.vertices, moved.faces, colors=moved.colors)
         save_picture(moved, run.folder.images / f"{path.stem}.png")
         yield f"mesh: {path}"
     return found

@@ -27,6 +27,7 @@ class Pair:
 
     Attributes:
         name: both shapes' names.
+        file: that of the source.
         source, target: the shapes, in the source's world.
         alignment: similarity (4, 4) from the target's world to the source's.
         surfaces: points (n, 3) of source and target, training space.
@@ -37,7 +38,8 @@ class Pair:
     def __init__(
         self, config: ShapePairConfig, source: Mesh | PointCloud, frame: Frame, generator: torch.Generator
     ) -> None:
-        self.name, self._frame = f"{config.source.stem}-{config.target.stem}", frame
+        self.name, self.file = f"{config.source.stem}-{config.target.stem}", config.source
+        self._frame = frame
         self.source, self.target = source, with_directions(read_shape(config.target))
         self.alignment, chosen = np.eye(4), None
         if config.matches != "none":
