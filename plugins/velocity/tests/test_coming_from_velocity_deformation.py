@@ -21,6 +21,7 @@ OTHERS = {"`fine_tune = 0`", "`reinitial = 0`, the plain level-set equation", "a
 FLAGS = [
     "--data_root", "--corr_root", "--save_dir", "--data_type", "--conf", "--savedir", "--expname", "--index",
     "--subindex", "--reset", "--modeldir", "--steps", "--mc_resolution", "--skip_recon",
+    "--start_frame", "--length", "--external",
 ]  # fmt: skip
 KEYS = [
     "batch", "T", "lr", "nepochs", "v_warm_up", "full", "fine_tune", "seed", "alpha", "reinitial", "laplacian",
@@ -55,7 +56,7 @@ def test_the_commands_do_what_they_say(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("neuralfw_velocity.deform.save_picture", lambda *_: None)
     vertices, faces = ball()
     for folder in ("DIR", "SMAL"):
-        for name, x in (("a", vertices), ("b", turned(vertices))):
+        for name, x in (("a", vertices), ("b", turned(vertices)), ("c", vertices))[: 3 if folder == "SMAL" else 2]:
             (tmp_path / folder / "off").mkdir(parents=True, exist_ok=True)
             write_mesh(tmp_path / folder / "off" / f"{name}.ply", x, faces)
     np.save(tmp_path / "DIR" / "a-b_p2p.npy", np.arange(len(vertices))[None] + 1)
@@ -65,9 +66,9 @@ def test_the_commands_do_what_they_say(tmp_path: Path, monkeypatch: pytest.Monke
         if words[:2] == ["run", "OUT/a-b.toml"]:
             call([*words, *quick, "--out", "RUN"])
         elif words[0] == "run":
-            check(words[1])
+            check(words[1], [given for flag, given in zip(words, words[1:], strict=False) if flag == "--set"])
         elif words[0] in ("export", "deform", "data"):
             call([*words, *(["--resolution", "8"] if words[0] == "export" and "--resolution" not in words else [])])
     assert (tmp_path / "OUT/pairs.txt").read_text() == "0 1 a-b.toml\n"
-    assert len((tmp_path / "TEMPLATE/pairs.txt").read_text().splitlines()) == 2
+    assert len((tmp_path / "TEMPLATE/pairs.txt").read_text().splitlines()) == 6
     assert len([*(tmp_path / "RUN/deformed").glob("source_t*.ply")]) == 9
