@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def test_the_commands_do_what_they_say(tmp_path: Path, monkeypatch: pytest.Monke
         if words[:2] == ["run", "OUT/a-b.toml"]:
             call([*words, *quick, "--out", "RUN"])
         elif words[0] == "run":
-            check(words[1], [given for flag, given in zip(words, words[1:], strict=False) if flag == "--set"])
+            check(words[1], [given for flag, given in pairwise(words) if flag == "--set"])
         elif words[0] in ("export", "deform", "data"):
             call([*words, *(["--resolution", "8"] if words[0] == "export" and "--resolution" not in words else [])])
     assert (tmp_path / "OUT/pairs.txt").read_text() == "0 1 a-b.toml\n"
