@@ -20,6 +20,7 @@ from .version import __version__
 OPTIONAL = {
     "open3d": "screened Poisson reconstruction to compare with: pip install 'neuralfw[open3d]'",
     "imageio_ffmpeg": "films as .mp4: pip install 'neuralfw[video]'",
+    "xatlas": "meshes with a texture: pip install 'neuralfw[uv]'",
 }
 _SECONDS = 60
 

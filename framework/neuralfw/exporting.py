@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -15,14 +15,82 @@ from .errors import UserError
 from .geometry import Camera, Mesh
 from .geometry.cleaning import crop, largest_parts, select_faces
 from .geometry.splats import read_gaussians, write_splat
+from .meshing import EmptySurfaceError
 from .raster import visible_faces
 from .recipe.model import ExportTable
 
 if TYPE_CHECKING:
+    from .geometry.cleanup import Cleanup
     from .run import Run
 
 MOST_VIEWS = 100
 """Images from which colours are taken; of more photographs every so many-th is rendered."""
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """A mesh that is to be written, in world units.
+
+    Attributes:
+        stem: what its file is called, without its ending.
+        mesh: after clean-up.
+        time: in [0, 1]; None of a scene that does not move.
+        shape: name of one shape of several, or "A:B:0.3"; None where there is one alone.
+        record: what the clean-up did; None where there was none.
+        alone: whether it is the only one.
+    """
+
+    stem: str
+    mesh: Mesh
+    time: float | None
+    shape: str | None
+    record: dict[str, Any] | None
+    alone: bool
+
+    def path(self, output: Path | None, folder: Path, ending: str) -> Path:
+        """Return its file: `output` of the only mesh, else one in `output`, else one in `folder`."""
+        if output is not None and self.alone:
+            return output
+        return (output or folder) / f"{self.stem}.{ending}"
+
+
+def surfaces(
+    run: Run, *, resolution: int | None, times: Sequence[float], shape: str | None, cleanup: Cleanup | None,
+    say: Callable[[str], None], world: str | None = None,
+) -> Iterator[Exported]:  # fmt: skip
+    """Yield the meshes of a run's shapes and times; see `Run.export`.
+
+    Raises:
+        EmptySurfaceError: there is no surface, at the only time asked for.
+    """
+    chosen = _between(shape) if shape else [None] if len(run.shapes) < 2 else [*run.shapes]
+    moments: Sequence[float | None] = times or ((0.0, 0.5, 1.0) if run.timed else (None,))
+    for name in chosen:
+        for t in moments:
+            try:
+                mesh = run.mesh(t, resolution, shape=name, world=world)
+            except EmptySurfaceError as error:
+                if len(moments) == 1:
+                    raise
+                say(f"no mesh at time {t:g}: {error}")
+                continue
+            mesh, record = cleanup(mesh) if cleanup else (mesh, None)
+            stem = "mesh" + (f"_{file_name(name)}" if name else "") + (f"_t{t:.3f}" if t is not None else "")
+            yield Exported(stem, mesh, t, name, record, len(chosen) * len(moments) == 1)
+
+
+def file_name(name: str) -> str:
+    """Return a name of the user's with nothing in it that a file system would mind."""
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)
+
+
+def _between(shape: str) -> list[str | None]:
+    """Return the names that "A:B:n" stands for, n from one to the other; another name stands for itself."""
+    parts = shape.split(":")
+    if len(parts) != 3 or not parts[2].isdigit() or int(parts[2]) < 2:
+        return [shape]
+    count = int(parts[2])
+    return [f"{parts[0]}:{parts[1]}:{k / (count - 1):.6g}" for k in range(count)]
 
 
 def tidied(mesh: Mesh, table: ExportTable, run: Run) -> Mesh:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .data.images_config import ImagesConfig
 from .errors import UserError
+from .exporting import colored, file_name, surfaces, tidied
 from .fields.config import LatentsConfig
 from .geometry import Frame, Mesh, write_mesh
 from .geometry.mesh_sequence import TRUTH, find_meshes
@@ -227,15 +228,11 @@ class Run:
     def _tidied(self, mesh: Mesh, table: ExportTable) -> Mesh:
         if table.crop is None and table.keep == "all" and not table.cull:
             return mesh
-        from .exporting import tidied
-
         return tidied(mesh, table, self)
 
     def _colored(self, mesh: Mesh, say: Callable[[str], None]) -> Mesh:
         if self.recipe.export is None or not self.recipe.export.colors or self.photographs is None or not self.pictures:
             return mesh
-        from .exporting import colored
-
         try:
             return colored(mesh, self)
         except UserError as error:
@@ -254,32 +251,20 @@ class Run:
         did stands in a .json beside the mesh.
         """
         ending = self.recipe.export.format if self.recipe.export else "ply"
-        chosen = _between(shape) if shape else [None] if len(self.shapes) < 2 else [*self.shapes]
-        moments: Sequence[float | None] = times or ((0.0, 0.5, 1.0) if self.timed else (None,))
         written = []
-        for name in chosen:
-            for t in moments:
-                try:
-                    mesh = self.mesh(t, resolution, shape=name, world=world)
-                except EmptySurfaceError as error:
-                    if len(moments) == 1:
-                        raise
-                    say(f"no mesh at time {t:g}: {error}")
-                    continue
-                mesh, record = cleanup(mesh) if cleanup else (mesh, None)
-                mesh = self._colored(mesh, say) if t is None and world is None else mesh
-                stem = "mesh" + (f"_{_safe(name)}" if name else "") + (f"_t{t:.3f}" if t is not None else "")
-                path = output if output and len(chosen) * len(moments) == 1 else None
-                path = path or (output or self.folder.meshes) / f"{stem}.{ending}"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_mesh(path, mesh.vertices, mesh.faces, colors=mesh.colors)
-                written.append(path)
-                if record is not None:
-                    self.folder.write_json(path.with_name(f"{path.name}.json"), record)
-                if output is None:
-                    picture = self.folder.images / f"{stem}.png"
-                    save_picture(mesh, picture)
-                    say(f"picture: {picture}")
+        wanted: dict[str, Any] = {"resolution": resolution, "times": times, "shape": shape, "world": world}
+        for found in surfaces(self, cleanup=cleanup, say=say, **wanted):
+            mesh = self._colored(found.mesh, say) if found.time is None and world is None else found.mesh
+            path = found.path(output, self.folder.meshes, ending)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_mesh(path, mesh.vertices, mesh.faces, colors=mesh.colors)
+            written.append(path)
+            if found.record is not None:
+                self.folder.write_json(path.with_name(f"{path.name}.json"), found.record)
+            if output is None:
+                picture = self.folder.images / f"{found.stem}.png"
+                save_picture(mesh, picture)
+                say(f"picture: {picture}")
         return written
 
     @cached_property
@@ -356,7 +341,7 @@ class Run:
             from .judged_surface import evaluate_surface
 
             result = evaluate_surface(self, protocol, reference, shape)
-        name = protocol if shape is None else f"{protocol}_{_safe(shape)}"
+        name = protocol if shape is None else f"{protocol}_{file_name(shape)}"
         self.folder.eval.mkdir(exist_ok=True)
         (self.folder.eval / f"{name}.json").write_text(dumps(result, indent=2) + "\n", encoding="utf-8")
         return result
@@ -401,16 +386,3 @@ def _share(text: str) -> float:
     except ValueError as error:
         raise UserError(f"expected a shape as NAME or A:B:0.3, found the share {text!r}") from error
     return share
-
-
-def _between(shape: str) -> list[str | None]:
-    """Return the names that "A:B:n" stands for, n from one to the other; another name stands for itself."""
-    parts = shape.split(":")
-    if len(parts) != 3 or not parts[2].isdigit() or int(parts[2]) < 2:
-        return [shape]
-    count = int(parts[2])
-    return [f"{parts[0]}:{parts[1]}:{k / (count - 1):.6g}" for k in range(count)]
-
-
-def _safe(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import UserError
 from . import options as o
 from .app import app
 from .tables import columns, wrapped, write, write_json
@@ -144,6 +145,12 @@ def export(
     faces: Annotated[
         int | None, typer.Option("--faces", metavar="N", min=4, help="Simplify to about so many faces.")
     ] = None,
+    uv: Annotated[
+        bool, typer.Option("--uv", help="Give the mesh a texture: .obj with .mtl and .png, by the package xatlas.")
+    ] = False,
+    texture: Annotated[
+        int, typer.Option("--texture", metavar="N", min=16, max=16384, help="Edge of that texture, texels.")
+    ] = 1024,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="File, or a folder for several; default: in the run."),
@@ -152,7 +159,8 @@ def export(
     """Write a run's mesh or Gaussians, in the units of its data.
 
     A mesh as .ply, .obj, .glb or .stl; Gaussians as .ply or .splat. What --keep, --fill and --faces, in this order, did
-    to a mesh stands in a .json beside it.
+    to a mesh stands in a .json beside it. A texture has the colours of the run's field of colour or, where it has none,
+    of its photographs.
     """
     from ..geometry.cleanup import Cleanup
     from ..run import Run
@@ -160,15 +168,25 @@ def export(
     opened = Run(run)
     if what is None:
         what = next(iter(opened.writable), "mesh") if opened.recipe.export is None else "mesh"
+    if what != "mesh" and uv:
+        raise UserError(f"--uv: a mesh has a texture, not {what}")
+    if uv and world is not None:
+        raise UserError(
+            "--uv: a mesh with a texture is written in the world that its colours come from; leave --world out"
+        )
     if what != "mesh":
         for path in opened.export_field(what, output, times=o.times_of(times), say=typer.echo):
             typer.echo(str(path))
         return
     cleanup = Cleanup(keep, fill, faces) if any(n is not None for n in (keep, fill, faces)) else None
-    moments = o.times_of(times)
-    for path in opened.export(
-        resolution=resolution, times=moments, shape=shape, world=world, output=output, cleanup=cleanup
-    ):
+    given: dict[str, Any] = {"resolution": resolution, "times": o.times_of(times), "shape": shape, "output": output}
+    if uv:
+        from ..texturing.files import export_textured
+
+        files = export_textured(opened, texture, cleanup=cleanup, say=lambda text: typer.echo(text, err=True), **given)
+    else:
+        files = opened.export(cleanup=cleanup, world=world, **given)
+    for path in files:
         typer.echo(str(path))
 
 

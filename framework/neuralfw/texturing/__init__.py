@@ -1,0 +1,1 @@
+"""Meshes with a texture: charts, the colours of their texels, files."""
