@@ -207,7 +207,11 @@ def deform(run: Path, figure: dict[str, Any]) -> float:
     for name in (figure["name"], *figure.get("others", [])):
         entry = filled(named[name], 0)
         folder = run if name == figure["name"] else RESULTS / entry.get("runs_of", name) / run.name
-        neuralfw("deform", str(folder), "--times", "1", *(f"--between={frame}" for frame in entry.get("between", [])))
+        told = ["--times=1", *(f"--between={frame}" for frame in entry.get("between", []))]
+        stamp = folder / "eval/deformation.args"
+        if not stamp.exists() or not {*told} <= {*stamp.read_text().splitlines()}:
+            neuralfw("deform", str(folder), *told)
+            stamp.write_text("\n".join(told))
         found = json.loads((folder / "eval/deformation.json").read_text())
         values += numbers(found, figure["key"])
         under += numbers(found, figure["over"]) if "over" in figure else []
