@@ -1,8 +1,12 @@
-"""JSON Schema (draft 2020-12) of components and of whole recipes, for editors. Imports no torch."""
+"""JSON Schema (draft 2020-12) of components and of whole recipes, for editors. Imports no torch.
+
+Where a table may be one of several, `anyOf` lists them for editors, which complete from it, and refuses nothing. What
+decides is `if` and `then`, by the type of the table: a validator names the key that is wrong, not all that would fit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -34,7 +38,7 @@ def recipe_schema(registry: Registry) -> Schema:
     body = _model(m.Recipe, skip=("data", "fields", "renderers", "stages"))
     body["properties"] |= {
         "extends": {"type": "string", "description": "recipe that this one changes: a file, or a shipped recipe"},
-        "data": _named(_ref("dataset"), _ref("sampler")),
+        "data": _named(_ref("data")),
         "fields": _named(_ref("field")),
         "renderers": _named(_ref("renderer")),
         "stages": {"type": "array", "items": _stage(registry)},
@@ -44,9 +48,11 @@ def recipe_schema(registry: Registry) -> Schema:
 
 def _whole(registry: Registry, title: str, body: Schema) -> Schema:
     """Return a schema with the definitions that it refers to, directly or not."""
-    available: dict[str, Schema] = {"schedule": _choice(SCHEDULES), "optimiser": _choice(c.OPTIMISERS, default="adam")}
+    available = _choice("schedule", SCHEDULES) | _choice("optimiser", c.OPTIMISERS, default="adam")
+    available["data"] = _any_of_kinds(registry, "dataset", "sampler")
+    available |= _entries(registry, "loss", m.Term) | _entries(registry, "callback", m.Event)
     for kind in KINDS:
-        available[kind] = _any_of_kind(registry, kind)
+        available[kind] = _any_of_kinds(registry, kind)
         available |= {_label(one): _component(registry, one) for one in registry.components(kind)}
     used: dict[str, Schema] = {}
     pending = [body]
@@ -75,20 +81,43 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/$defs/{name}"}
 
 
-def _named(*kinds: Schema) -> Schema:
-    return {"type": "object", "additionalProperties": kinds[0] if len(kinds) == 1 else {"anyOf": [*kinds]}}
+def _named(item: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": item}
 
 
 def _names(components: Iterable[Component]) -> list[str]:
     return sorted({name for one in components for name in (one.name, one.full_name)})
 
 
-def _any_of_kind(registry: Registry, kind: str) -> Schema:
+def _either(condition: Schema, then: Schema, otherwise: Schema) -> Schema:
+    """Return the schema that is `then` for what meets a condition, and else `otherwise`."""
+    return {"anyOf": [then, otherwise, {}], "if": condition, "then": then, "else": otherwise}
+
+
+def _by_type(tables: Sequence[tuple[list[str], Schema]], *, untyped: Schema, bare: bool = True) -> Schema:
+    """Return the schema of a place for one of several tables.
+
+    Args:
+        tables: with the types that each may have.
+        untyped: what a table without a type must be.
+        bare: whether the type alone may stand for its table.
+    """
+    names = [name for types, _ in tables for name in types]
+    known: Schema = {"enum": names} if names else {"not": {}}
+    typed = {"type": "object", "required": ["type"]}
+    return {
+        "anyOf": [*([known] if bare else []), *(table for _, table in tables), {}],
+        "allOf": [{"if": {**typed, "properties": {"type": {"enum": own}}}, "then": table} for own, table in tables],
+        "if": {"type": "object"},
+        "then": {"if": {"required": ["type"]}, "then": {"properties": {"type": known}}, "else": untyped},
+        "else": known if bare else {"type": "object"},
+    }
+
+
+def _any_of_kinds(registry: Registry, *kinds: str) -> Schema:
     """Return the schema of a place for a component: its name, its table, or a table that changes the one it extends."""
-    components = [*registry.components(kind)]
-    unchanged = {"type": "object", "not": {"required": ["type"]}}
-    tables = [_ref(_label(one)) for one in components]
-    return {"anyOf": [*([{"enum": _names(components)}] if components else []), *tables, unchanged]}
+    components = [one for kind in kinds for one in registry.components(kind)]
+    return _by_type([(_names([one]), _ref(_label(one))) for one in components], untyped={})
 
 
 def _component(registry: Registry, component: Component, envelope: Schema | None = None) -> Schema:
@@ -114,12 +143,12 @@ def _option(info: Any) -> Schema:
     text = " ".join([*([info.description] if info.description else []), *([f"[{unit.text}]"] if unit else [])])
     facts: Schema = {"description": text} if text else {}
     if slot is not None:
-        kinds = [_ref(kind) for kind in slot.kinds.split("|")]
-        return {"anyOf": kinds, **facts, **({"default": slot.default} if slot.default else {})}
+        place = _ref(slot.kinds)
+        return {**_either({}, place, {}), **facts, **({"default": slot.default} if slot.default else {})}
     if not info.is_required() and (default := m.dump(info.get_default(call_default_factory=True))) is not None:
         facts["default"] = default
     if scheduled is not None:
-        return {"anyOf": [_bounded(scheduled), _ref("schedule")], **facts}
+        return {**_either({"type": "object"}, _ref("schedule"), _bounded(scheduled)), **facts}
     nested = _nested(info.annotation)
     return {**(nested or _plain(info)), **facts}
 
@@ -144,15 +173,16 @@ def _plain(info: Any) -> Schema:
     return {**schema, "anyOf": alternatives} if alternatives else schema
 
 
-def _choice(named: Mapping[str, type[BaseModel]], default: str | None = None) -> Schema:
-    """Return the schema of a table whose `type` says which of several models it is."""
-    tables = []
+def _choice(what: str, named: Mapping[str, type[BaseModel]], default: str | None = None) -> dict[str, Schema]:
+    """Return the definition of a table whose `type` says which of several models it is, and those of the models."""
+    tables = {}
     for name, cls in named.items():
         body = _model(cls)
-        body["properties"] = {**body["properties"], "type": {"const": name}}
         required = [key for key in body["required"] if key != "type"]
-        tables.append({**body, "required": required if name == default else ["type", *required]})
-    return {"anyOf": tables}
+        body["properties"]["type"] = {"enum": [name]}
+        tables[f"{what}.{name}"] = {**body, "required": required}
+    untyped = {"required": ["type"]} if default is None else _ref(f"{what}.{default}")
+    return {what: _by_type([([name], _ref(f"{what}.{name}")) for name in named], untyped=untyped, bare=False), **tables}
 
 
 # -- stages ------------------------------------------------------------------------------------------------------
@@ -161,10 +191,10 @@ def _choice(named: Mapping[str, type[BaseModel]], default: str | None = None) ->
 def _stage(registry: Registry) -> Schema:
     body = _model(m.Stage, skip=("train", "passes", "losses", "callbacks"))
     body["properties"] |= {
-        "train": {"anyOf": [{"type": "array", "items": {"type": "string"}}, _named(_ref("optimiser"))]},
+        "train": _either({"type": "array"}, {"items": {"type": "string"}}, _named(_ref("optimiser"))),
         "passes": _named(_pass(registry)),
-        "losses": {"type": "array", "items": _entry(registry, "loss", m.Term)},
-        "callbacks": {"type": "array", "items": _entry(registry, "callback", m.Event)},
+        "losses": {"type": "array", "items": _ref("stage.loss")},
+        "callbacks": {"type": "array", "items": _ref("stage.callback")},
         "before": {"type": "string", "description": "stage of the extended recipe before which this one is put"},
         "remove": {"type": "boolean", "description": "drop the stage of this name from the extended recipe"},
     }
@@ -184,12 +214,12 @@ def _pass(registry: Registry) -> Schema:
     return body
 
 
-def _entry(registry: Registry, kind: str, envelope: type[m.Term] | type[m.Event]) -> Schema:
-    """Return the schema of a loss or callback in a stage: the component's options beside its place."""
+def _entries(registry: Registry, kind: str, envelope: type[m.Term] | type[m.Event]) -> dict[str, Schema]:
+    """Return the definition of a loss or callback in a stage, and of each: its options beside its place."""
     own = {**_model(envelope, skip=(kind,))["properties"], "remove": {"type": "boolean"}}
     if envelope is m.Term:
         own |= {key: {"anyOf": [own[key], {"type": "string"}]} for key in ("on", "to")}
-    components = [*registry.components(kind)]
-    unchanged = {"type": "object", "required": ["name"], "not": {"required": ["type"]}}
-    tables = [_component(registry, one, envelope=own) for one in components]
-    return {"anyOf": [*([{"enum": _names(components)}] if components else []), *tables, unchanged]}
+    tables = {f"stage.{_label(one)}": (one, _component(registry, one, own)) for one in registry.components(kind)}
+    cases = [(_names([one]), _ref(label)) for label, (one, _) in tables.items()]
+    place = _by_type(cases, untyped={"required": ["name"]})
+    return {f"stage.{kind}": place, **{label: table for label, (_, table) in tables.items()}}

@@ -70,6 +70,11 @@ def _items(rule, schema, value, definitions, place):
     return True
 
 
+def _either(rule, schema, value, definitions, place):
+    chosen = schema.get("then" if _fits(rule, value, definitions, place) else "else", {})
+    return _check(chosen, value, definitions, place) is None
+
+
 def _prefix(rule, schema, value, definitions, place):
     return all(_fits(part, item, definitions, place) for part, item in zip(rule, value, strict=False))
 
@@ -80,6 +85,10 @@ KEYWORDS = {
     "enum": lambda r, s, v, d, p: v in r,
     "const": lambda r, s, v, d, p: v == r,
     "anyOf": lambda r, s, v, d, p: any(_fits(part, v, d, p) for part in r),
+    "allOf": lambda r, s, v, d, p: all(_check(part, v, d, p) is None for part in r),
+    "if": _either,
+    "then": lambda *_: True,
+    "else": lambda *_: True,
     "not": lambda r, s, v, d, p: not _fits(r, v, d, p),
     "required": lambda r, s, v, d, p: not isinstance(v, dict) or {*r} <= v.keys(),
     "pattern": lambda r, s, v, d, p: not isinstance(v, str) or re.search(r, v) is not None,
