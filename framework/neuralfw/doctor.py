@@ -21,6 +21,7 @@ OPTIONAL = {
     "open3d": "screened Poisson reconstruction to compare with: pip install 'neuralfw[open3d]'",
     "imageio_ffmpeg": "films as .mp4: pip install 'neuralfw[video]'",
     "xatlas": "meshes with a texture: pip install 'neuralfw[uv]'",
+    "pycolmap": "cameras of plain photographs, `data convert --sfm`: pip install 'neuralfw[sfm]'",
 }
 _SECONDS = 60
 

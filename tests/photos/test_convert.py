@@ -209,3 +209,34 @@ def test_a_camera_looks_at_a_box_from_within():
 
     camera = Camera.look_at((0, 0, 0), (1, 0, 0), (0, 0, 1), focal=20.0, width=8, height=6)
     assert projected(np.array([[-1.0] * 3, [1.0] * 3]), camera).all()
+
+
+@pytest.mark.parametrize(
+    ("behind", "wanted"), [(255, "background=white"), (255, "background=auto"), (40, "background=#283028,20")]
+)
+def test_masks_by_the_colour_behind_the_object(tmp_path, behind, wanted):
+    """Soft noise behind the ball, a stray speck beside it, and a highlight of the background's colour on it."""
+    rng = np.random.default_rng(0)
+    noisy = []
+    for ball, mask in zip(scenes.pictures(CAMERAS), MASKS, strict=True):
+        grey = np.clip(behind + rng.integers(-8, 8, (*mask.shape, 1)), 0, 255)
+        image = np.where(mask[..., None] > 0, ball[..., :3], grey).astype(np.uint8)
+        row, column = np.argwhere(mask > 0).mean(axis=0).astype(int)
+        image[0:2, 0:2], image[row, column] = 128, behind
+        noisy.append(image)
+    scenes.write_colmap(tmp_path, CAMERAS, noisy)
+    capture = read_capture(tmp_path)
+    masks = mask_source(capture, wanted)
+    shares = [((masks(view) > 127) == (mask > 127)).mean() for view, mask in zip(capture.views, MASKS, strict=True)]
+    assert min(shares) > 0.98
+    middle = [np.argwhere(mask > 0).mean(axis=0).astype(int) for mask in MASKS]
+    assert all(
+        masks(view)[0, 0] == 0 and masks(view)[tuple(m)] == 255 for view, m in zip(capture.views, middle, strict=True)
+    )
+
+
+@pytest.mark.parametrize("wanted", ["background=", "background=whitish", "background=white,much"])
+def test_a_colour_that_is_none(tmp_path, wanted):
+    scenes.write_colmap(tmp_path, CAMERAS, scenes.pictures(CAMERAS))
+    with pytest.raises(UserError, match="a colour was expected, such as background=white"):
+        mask_source(read_capture(tmp_path), wanted)

@@ -5,7 +5,7 @@ import pytest
 
 from neuralfw.errors import UserError
 from neuralfw.geometry import Camera
-from neuralfw.photos.hull import COVERED, Hull, mean_color, seen_box
+from neuralfw.photos.hull import COVERED, Hull, mean_color, seen_box, seen_part
 
 from . import scenes
 
@@ -58,6 +58,18 @@ def test_within_a_box(around):
 def test_the_box_that_cameras_see():
     low, high = seen_box(scenes.ring())
     assert (low < -0.5).all() and (high > 0.5).all() and max(np.abs(low).max(), np.abs(high).max()) < 4.5
+
+
+def test_the_part_of_a_box_that_a_share_of_the_cameras_see():
+    """Two cameras side by side look along z, 90 degrees wide: at depth 1 they share x from 0.5 to 1, from 0 to 1.5."""
+    cameras = [
+        Camera.look_at((x, 0, 0), (x, 0, 1), (0, -1, 0), focal=20.0, width=40, height=40) for x in (0.0, 0.0, 1.5)
+    ]
+    box = np.array([[-3.0, -0.1, 0.9], [3.0, 0.1, 1.0]])
+    for share, left, right in ((0.3, -1.0, 2.5), (0.6, -1.0, 1.0), (1.0, 0.5, 1.0)):
+        (low, high) = seen_part(cameras, box, share)
+        assert abs(low[0] - left) < 0.15 and abs(high[0] - right) < 0.15
+        assert np.allclose(low[1:], box[0, 1:]) and np.allclose(high[1:], box[1, 1:])
 
 
 def test_masks_of_other_images():

@@ -135,8 +135,11 @@ def test_culling_without_photographs_is_refused_before_the_first_step(tiny_recip
         neuralfw.train(path, out=tmp_path / "run")
 
 
-def test_tsdf_meshes_what_is_rendered(exported: Callable[[str], Mesh], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"{__name__}.MESHER", 'mesher = { type = "tsdf", resolution = 32 }')
+@pytest.mark.parametrize("seen", [0.0, 0.5])
+def test_tsdf_meshes_what_is_rendered(
+    exported: Callable[[str], Mesh], monkeypatch: pytest.MonkeyPatch, seen: float
+) -> None:
+    monkeypatch.setattr(f"{__name__}.MESHER", f'mesher = {{ type = "tsdf", resolution = 32, seen = {seen} }}')
     mesh = exported("keep = 'largest'\ncolors = false")
     distance = np.linalg.norm(mesh.vertices - CENTER, axis=1)
     above = mesh.vertices[:, 1] > CENTER[1] - 0.5 * RADIUS  # the rest is seen by no camera

@@ -36,15 +36,19 @@ def inspect(
     format: Format = None,
     images: Images = None,
     cameras: Cameras = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="PNG to draw all that into.")
+    ] = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Say what a folder of photographs holds: format, sizes, cameras, masks, points, sets, memory and faults.
 
+    With -o it is drawn: cameras, sparse points and bounds from above and aside, photographs with masks and points.
     Every photograph is decoded once. Exit status 2 where there are faults.
     """
     from ..photos.inspect import inspect as examine
 
-    facts = examine(path, _known(format), images, cameras)
+    facts = examine(path, _known(format), images, cameras, picture=output)
     write_json(facts) if as_json else write(wrapped([*_rows(facts)]))
     if facts["faults"]:
         raise typer.Exit(2)
@@ -56,14 +60,21 @@ def convert(
         Path,
         typer.Argument(
             metavar="SRC",
-            help="Folder of photographs with poses; a mesh or folder of numbered meshes; or a model of another program "
-            "that a plugin reads, such as IDR's.",
+            help="Folder of photographs with poses, or with --sfm without; a mesh or folder of numbered meshes; or a "
+            "model of another program that a plugin reads, such as IDR's.",
         ),
     ],
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to write, absent or empty.")],
+    sfm: Annotated[
+        bool, typer.Option("--sfm", help="Find cameras and points of plain photographs, by COLMAP.")
+    ] = False,
     masks: Annotated[
         str | None,
-        typer.Option("--masks", metavar="DIR|alpha|threshold=N", help="Where masks come from; default: what SRC has."),
+        typer.Option(
+            "--masks",
+            metavar="DIR|alpha|threshold=N|background=COLOR",
+            help="Where masks come from; default: what SRC has, with --sfm none.",
+        ),
     ] = None,
     box: Annotated[
         str | None,
@@ -91,7 +102,16 @@ def convert(
     in the layout of the NeRF-synthetic scenes, in the colours of its vertices under a head light, its coverage as alpha
     channel; a folder of numbered meshes at a time for each. A model of another program that a plugin reads, such as
     IDR's, becomes a run, which eval, export and transfer take like any other.
+
+    With --sfm plain photographs get cameras and points: features, matching, mapping and undistortion by COLMAP on the
+    CPU. DST then gets images/, sparse/0/, masks/ where they are asked for, and scene.png, a picture of all that.
     """
+    if sfm:
+        others = (box, camera_noise, photographs, format, images, cameras)
+        if any(option is not None for option in others):
+            raise UserError("--sfm goes with --masks and no other option: its photographs have no cameras yet.")
+        write(_reconstructed(source, target, masks))
+        return
     from ..hooks import hook_manager
     from ..registry import discover
 
@@ -118,6 +138,18 @@ def convert(
     write([*notes, str(target)])
 
 
+def _reconstructed(source: Path, target: Path, masks: str | None) -> list[str]:
+    """Find the cameras of photographs, draw what was found, and return what there is to say."""
+    from ..photos.inspect import inspect as examine
+    from ..photos.sfm import structure_from_motion
+    from .progress import steps
+
+    with steps() as progress:
+        notes = structure_from_motion(source, target, masks, progress)
+    facts = examine(target, picture=target / "scene.png")
+    return [*notes, *(f"FAULT: {fault}" for fault in facts["faults"]), str(target)]
+
+
 def _known(format: str | None) -> str | None:
     """Return the name of a format.
 
@@ -142,10 +174,9 @@ def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "focal length", f"{_span(cameras['focal_pixels'])} pixels, {_span(cameras['angle_degrees'])} degrees wide"
     yield "cameras stand", f"{_box(cameras)}, {_span(cameras['distance'])} from what they look at"
     yield "they look at", _place(cameras["look_at"])
+    yield "bounds", f"{_box(facts['bounds'])}, {facts['bounds']['by']}"
     masks = f"{facts['masks']} of {facts['images']}" if facts["masks"] else "none"
     yield "masks", masks + (", alpha channels" if facts["alpha_channels"] else "")
-    if facts.get("hull"):
-        yield "visual hull", _box(facts["hull"])
     for key, text in (("depth_images", "depth images"), ("time_stamps", "time stamps")):
         if facts[key]:
             yield text, str(facts[key])
@@ -158,6 +189,8 @@ def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         size = 1.0 / facts["normalisation"]["scale"]
         yield "normalised to", f"a sphere of radius {size:.6g} about {_place(facts['normalisation']['center'])}"
     yield "memory", f"{memory:,.0f} MB, as floats {4 * memory:,.0f} MB"
+    if "picture" in facts:
+        yield "drawn in", facts["picture"]
     yield from (("note", note) for note in facts["notes"])
     yield from (("FAULT", fault) for fault in facts["faults"])
 

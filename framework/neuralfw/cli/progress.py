@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
 from ..hooks import hook
@@ -84,6 +86,31 @@ class Watcher:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+
+@contextmanager
+def steps(console: Console | None = None) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield what is told a step's name, how much of it is done and how much there is, and shows that.
+
+    On a terminal as a bar for each step; elsewhere a line at the end of each, and now and then.
+    """
+    console = console or Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bars, tasks = Progress(*columns, console=console, disable=not console.is_terminal), {}
+    shown, last = time.perf_counter(), ("", 0)
+
+    def progress(name: str, done: int, total: int) -> None:
+        nonlocal shown, last
+        if name not in tasks:
+            tasks[name] = bars.add_task(name, total=None)
+        bars.update(tasks[name], completed=done, total=total or None)
+        late = time.perf_counter() - shown > PLAIN_SECONDS or done == total > 0
+        if not console.is_terminal and late and (name, done) != last:
+            shown, last = time.perf_counter(), (name, done)
+            console.print(f"{name} {done:,}/{total:,}", highlight=False, markup=False, soft_wrap=True)
+
+    with bars:
+        yield progress
 
 
 def terms(trainer: Trainer, ctx: StepContext) -> str:

@@ -37,4 +37,7 @@ class TsdfConfig(ComponentConfig):
         4.0, gt=0, description="how far behind what is seen is taken to be inside"
     )
     min_alpha: float = Option(0.5, gt=0, lt=1, description="a pixel of lower alpha shows that its whole ray is empty")
+    seen: float = Option(
+        0.0, ge=0, le=1, description="only the part of the data's box that this share of the cameras see; 0: all of it"
+    )
     padding: float = Option(0.05, ge=0, description="margin about the data's box, as a share of its longest edge")

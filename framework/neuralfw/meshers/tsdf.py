@@ -15,6 +15,7 @@ from ..errors import UserError
 from ..geometry import Camera
 from ..meshing import Surface
 from ..meshing.grid import Grid
+from ..photos.hull import seen_part
 from ..rendering import camera_batch
 from ..scene import SceneView
 from .config import TsdfConfig
@@ -52,7 +53,10 @@ class Tsdf(Mesher):
                 depth, alpha = (found[q][0].float().cpu().numpy() for q in ("depth", "alpha"))
                 yield data.cameras[index], depth, alpha
 
-        lower, upper = scene.box.cpu().double().numpy()
+        box = scene.box.cpu().double().numpy()
+        if self._config.seen > 0.0:
+            box = seen_part([data.cameras[i] for i in data.members("train")], box, self._config.seen)
+        lower, upper = box
         margin = self._config.padding * (upper - lower).max()
         grid = Grid.over((lower - margin, upper + margin), resolution or self._config.resolution)
         truncation = self._config.truncation * grid.spacing

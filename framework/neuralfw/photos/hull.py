@@ -36,10 +36,15 @@ def seen_box(cameras: Sequence[Camera], cells: int = 48) -> Box:
     reach = max(float(np.linalg.norm(c.center - target)) for c in cameras)
     if reach == 0.0:
         raise UserError("all cameras stand in one place, so they do not say where the object is.")
-    step = 2.0 * reach / cells
-    points = target - reach + (np.argwhere(np.ones((cells,) * 3)) + 0.5) * step
+    return seen_part(cameras, np.stack([target - reach, target + reach]), MOST, cells)
+
+
+def seen_part(cameras: Sequence[Camera], box: Box, share: float, cells: int = 48) -> Box:
+    """The box around the points of a box that this share of the cameras see, or as many as see any point."""
+    step = (box[1] - box[0]) / cells
+    points = box[0] + (np.argwhere(np.ones((cells,) * 3)) + 0.5) * step
     seen = sum(c.sees(*c.project(points)).astype(np.int32) for c in cameras)
-    inside = points[seen >= min(np.max(seen), MOST * len(cameras))]
+    inside = points[seen >= min(np.max(seen), share * len(cameras))]
     return np.stack([inside.min(axis=0) - 0.5 * step, inside.max(axis=0) + 0.5 * step])
 
 

@@ -1,7 +1,7 @@
-"""What a folder of posed photographs holds, and what is wrong with it, as plain data."""
+"""What a folder of posed photographs holds, and what is wrong with it, as plain data and as a picture."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,20 +11,32 @@ from jaxtyping import Float, UInt8
 
 from neuralfw.errors import UserError
 from neuralfw.geometry.camera import Camera, nearest_to_axes
-from neuralfw.photos.hull import COVERED, Hull
+from neuralfw.photos import faults as wrong
+from neuralfw.photos.drawing import draw_scene
+from neuralfw.photos.hull import Box, Hull, seen_box
 from neuralfw.photos.model import Capture, View
-from neuralfw.photos.pictures import has_alpha, list_images, read_mask, read_picture
+from neuralfw.photos.pictures import has_alpha, list_images, read_depth, read_mask, read_picture
 from neuralfw.photos.sniff import read_capture
-from neuralfw.photos.sphere import outside
 
 Facts = dict[str, Any]
+
+AWAY = "the cameras look away from each other: this is a room seen from inside, or their axes are flipped"
+
+UNMASKED = "no photograph has a mask, so that recipes with a loss on masks do not take them"
 
 _THREADS = 4
 _SMALL = 200
 """Longest side at which masks are looked at."""
 
 
-def inspect(path: Path, format: str | None = None, images: str | None = None, cameras: str | None = None) -> Facts:
+def inspect(
+    path: Path,
+    format: str | None = None,
+    images: str | None = None,
+    cameras: str | None = None,
+    *,
+    picture: Path | None = None,
+) -> Facts:
     """Return facts of a scene; every photograph and mask is decoded once.
 
     Args:
@@ -32,6 +44,7 @@ def inspect(path: Path, format: str | None = None, images: str | None = None, ca
         format: of `FORMATS`; None detects it.
         images: folder of the images, where it is not the format's own.
         cameras: file of the cameras, for formats that may have several.
+        picture: PNG to draw the scene into, by `draw_scene`; or None. It is not drawn where a photograph is broken.
 
     Raises:
         UserError: there is no scene that a reader takes. What it takes with faults is told under "faults".
@@ -40,10 +53,9 @@ def inspect(path: Path, format: str | None = None, images: str | None = None, ca
     views = capture.views
     with ThreadPoolExecutor(_THREADS) as pool:
         found = list(pool.map(_decoded, views))
-    masks = [mask for mask, _ in found]
-    faults = [fault for _, fault in found if fault]
+    masks = [mask for mask, _, _ in found]
+    broken = [fault for _, _, fault in found if fault]
     masked = sum(mask is not None for mask in masks)
-    faults += _faults_of_masks(views, masks)
     sizes = Counter(f"{v.camera.width} x {v.camera.height}" for v in views)
     area = sum(v.camera.width * v.camera.height for v in views)
     facts: Facts = {
@@ -55,53 +67,59 @@ def inspect(path: Path, format: str | None = None, images: str | None = None, ca
         "lenses": dict(Counter(_lens(view) for view in views)),
         "cameras": _cameras(capture.cameras),
         "masks": masked,
-        "alpha_channels": sum(has_alpha(v.image) for v in views if not _broken(v, faults)),
+        "alpha_channels": sum(has_alpha(v.image) for v in views if not _broken(v, broken)),
         "depth_images": sum(v.depth is not None for v in views),
         "time_stamps": len({v.time for v in views if v.time is not None}),
         "points": _points(capture),
         "normalisation": None if capture.frame is None else capture.frame.to_dict(),
         "memory_bytes": area * (4 if masked else 3),
-        "notes": [*capture.notes, *_unposed(views)],
+        "notes": [*capture.notes, *([] if masked else [UNMASKED]), *_unposed(views)],
     }
-    if not faults and masked == len(views):
-        facts["hull"], more = _hull(capture, [mask for mask in masks if mask is not None])
-        faults += more
+    faults = [*broken, *wrong.of_cameras(capture.cameras), *wrong.of_points(capture)]
+    whole = [(view.name, mask) for view, (mask, _, fault) in zip(views, found, strict=True) if not fault]
+    faults += wrong.of_masks(whole)
+    hull, more = _hull(capture, masks) if not faults else (None, [])
+    faults += more
+    bounds, by = _bounds(capture, hull)
+    if not faults:
+        faults += wrong.of_depth(capture.cameras, [depth for _, depth, _ in found], bounds.mean(axis=0))
+        if masked == 0 and capture.points is None and wrong.look_away(capture.cameras):
+            facts["notes"].append(AWAY)
+    if hull is not None:
+        facts["hull"] = {"lower": _rounded(hull.bounds[0]), "upper": _rounded(hull.bounds[1]), "votes": hull.votes}
+    facts["bounds"] = {"lower": _rounded(bounds[0]), "upper": _rounded(bounds[1]), "by": by}
+    if picture is not None and not broken:
+        draw_scene(capture, picture, bounds, faults)
+        facts["picture"] = str(picture)
     return {**facts, "faults": faults}
 
 
-def _decoded(view: View) -> tuple[UInt8[np.ndarray, "h w"] | None, str]:
-    """Return a view's mask, reduced, and what is wrong with its files."""
+def _decoded(view: View) -> tuple[UInt8[np.ndarray, "h w"] | None, float | None, str]:
+    """Return a view's mask, reduced, the median depth that its depth image has, and what is wrong with its files."""
     size = (view.camera.width, view.camera.height)
     factor = min(1.0, _SMALL / max(size))
     small = (max(1, round(size[0] * factor)), max(1, round(size[1] * factor)))
     try:
         picture = read_picture(view.image, small)
-        for other in (view.valid, view.depth.path if view.depth else None):
-            if other is not None:
-                read_picture(other, small)
-        if view.mask is not None:
-            return read_mask(view.mask, small), ""
-        return (picture[..., 3] if picture.shape[2] == 4 else None), ""
+        if view.valid is not None:
+            read_picture(view.valid, small)
+        mask = picture[..., 3] if picture.shape[2] == 4 else None
+        mask = mask if view.mask is None else read_mask(view.mask, small)
+        return mask, _median_depth(view, mask, small), ""
     except UserError as error:
-        return None, str(error)
+        return None, None, str(error)
+
+
+def _median_depth(view: View, mask: UInt8[np.ndarray, "h w"] | None, size: tuple[int, int]) -> float | None:
+    if view.depth is None:
+        return None
+    depth = read_depth(view.depth, size)
+    known = depth[(depth > 0.0) & (True if mask is None else mask > 127)]
+    return float(np.median(known)) if known.size else None
 
 
 def _broken(view: View, faults: Iterable[str]) -> bool:
     return any(str(view.image) in fault for fault in faults)
-
-
-def _faults_of_masks(views: Iterable[View], masks: Iterable[UInt8[np.ndarray, "_ _"] | None]) -> list[str]:
-    """Name the views whose masks show no object, or nothing else."""
-    kinds: dict[str, Callable[[Any], bool]] = {
-        "show no object": lambda mask: bool((mask < COVERED).all()),
-        "show no background": lambda mask: bool((mask >= COVERED).all()),
-    }
-    found = []
-    pairs = [(view.name, mask) for view, mask in zip(views, masks, strict=True) if mask is not None]
-    for what, holds in kinds.items():
-        if names := [name for name, mask in pairs if holds(mask)]:
-            found.append(f"{len(names)} of {len(pairs)} masks {what}: {', '.join(names[:3])}")
-    return found
 
 
 def _habit(capture: Capture) -> dict[str, int]:
@@ -140,16 +158,27 @@ def _points(capture: Capture) -> Facts | None:
     return facts | ({} if capture.cloud is None else {"file": str(capture.cloud)})
 
 
-def _hull(capture: Capture, masks: list[UInt8[np.ndarray, "_ _"]]) -> tuple[Facts | None, list[str]]:
-    cameras = [c.resized(m.shape[1], m.shape[0]) for c, m in zip(capture.cameras, masks, strict=True)]
+def _hull(capture: Capture, masks: list[UInt8[np.ndarray, "_ _"] | None]) -> tuple[Hull | None, list[str]]:
+    """Return the visual hull where each photograph has a mask, and what is wrong with it."""
+    if any(mask is None for mask in masks):
+        return None, []
+    there = [mask for mask in masks if mask is not None]
+    cameras = [c.resized(m.shape[1], m.shape[0]) for c, m in zip(capture.cameras, there, strict=True)]
+    return wrong.of_silhouettes(cameras, there, capture.frame)
+
+
+def _bounds(capture: Capture, hull: Hull | None) -> tuple[Box, str]:
+    """Return the box where the object or scene is taken to be, and by what."""
+    if capture.points is not None:
+        box: Box = np.quantile(capture.points.points, (0.01, 0.99), axis=0)
+        return box, "by the points, without 1 % at each end"
+    if hull is not None:
+        return hull.bounds, "by the visual hull of the masks"
     try:
-        hull = Hull.agreed(cameras, masks)
-    except UserError as error:
-        return None, [str(error)]
-    low, high = hull.bounds
-    past = None if capture.frame is None else outside(capture.frame, cameras, masks)
-    faults = [] if past is None else [f"the normalisation leaves the object outside the unit sphere: {past}"]
-    return {"lower": _rounded(low), "upper": _rounded(high), "votes": hull.votes}, faults
+        return seen_box(capture.cameras), "by what the cameras see"
+    except UserError:
+        centers = np.stack([camera.center for camera in capture.cameras])
+        return np.stack([centers.min(axis=0), centers.max(axis=0)]), "of the cameras"
 
 
 def _unposed(views: tuple[View, ...]) -> list[str]:

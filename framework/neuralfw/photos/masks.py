@@ -1,11 +1,11 @@
-"""Masks of posed photographs: those that a capture brings, of a folder, of alpha channels, or by a threshold."""
+"""Masks of photographs: those that a capture brings, of a folder, of alpha channels, or by brightness or background."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
@@ -18,6 +18,9 @@ from neuralfw.photos.pictures import Remap, has_alpha, list_images, read_mask, r
 Mask = UInt8[np.ndarray, "h w"]
 Picture = UInt8[np.ndarray, "h w c"]
 Source = Callable[[View], Mask]
+
+TOLERANCE = 32
+"""How far, of 255, a channel of the background may be from its colour."""
 
 _HOLE = 0.01
 """Holes of a silhouette that are smaller than this share of it are shadows, not openings."""
@@ -43,8 +46,10 @@ def mask_source(capture: Capture, wanted: str | None, box: Box | None = None) ->
 
     Args:
         capture: of the views.
-        wanted: "threshold=18" (the largest part whose brightest channel exceeds it), "alpha", a folder of masks, by the
-            names of the photographs or in their order; None takes what the capture brings.
+        wanted: "threshold=18" (the largest part whose brightest channel exceeds it); "background=white", or "#00ff00",
+            or "auto" (the largest part that is of another colour; "auto" is the most common along the edges), also with
+            another tolerance ("white,48"); "alpha"; a folder of masks, by the names of the photographs or in their
+            order; None takes what the capture brings.
         box: corners, in the world, beyond which nothing is the object; or None.
 
     Raises:
@@ -54,7 +59,7 @@ def mask_source(capture: Capture, wanted: str | None, box: Box | None = None) ->
 
     def masked(view: View) -> Mask:
         mask = find(view) if box is None else np.where(projected(box, view.camera), find(view), np.uint8(0))
-        mask = _largest(mask) if _threshold(wanted) is not None else mask
+        mask = _largest(mask) if by_color(wanted) else mask
         if not (mask >= COVERED).any():
             raise UserError(empty(view.name))
         return mask
@@ -75,6 +80,8 @@ def _source(capture: Capture, wanted: str | None) -> Source:
     limit = _threshold(wanted)
     if limit is not None:
         return lambda view: np.where(picture(view)[..., :3].max(axis=2) > limit, np.uint8(255), np.uint8(0))
+    if (color := _background(wanted)) is not None:
+        return lambda view: _apart(picture(view)[..., :3], *color)
     if wanted == "alpha":
         if without := [view.name for view in capture.views if not has_alpha(view.image)]:
             raise UserError(f"--masks alpha: {without[0]} has no alpha channel ({len(without)} in all).")
@@ -84,8 +91,8 @@ def _source(capture: Capture, wanted: str | None) -> Source:
         return lambda view: _straightened(view, read_mask(files[view.name], _size(view)))
     if without := [view.name for view in capture.views if view.mask is None and not has_alpha(view.image)]:
         raise UserError(
-            f"{without[0]} has no mask ({len(without)} of {len(capture.views)} photographs): "
-            "say --masks DIR, --masks alpha or --masks threshold=18."
+            f"{without[0]} has no mask ({len(without)} of {len(capture.views)} photographs): say --masks DIR, "
+            "--masks alpha, --masks threshold=18 or --masks background=white."
         )
     return lambda view: (
         picture(view)[..., 3] if view.mask is None else _straightened(view, read_mask(view.mask, _size(view)))
@@ -103,11 +110,41 @@ def _threshold(wanted: str | None) -> float | None:
         raise UserError(f"--masks {wanted}: a number from 0 to 255 was expected, such as threshold=18.") from None
 
 
+def by_color(wanted: str | None) -> bool:
+    """Whether masks are told from the colours of the photographs themselves."""
+    return _threshold(wanted) is not None or _background(wanted) is not None
+
+
+def _background(wanted: str | None) -> tuple[UInt8[np.ndarray, "3"] | None, float] | None:
+    """Return the colour (None for "auto") and the tolerance of "background=COLOR,N", or None for anything else."""
+    name, _, text = (wanted or "").partition("=")
+    if name != "background":
+        return None
+    color, _, tolerance = text.partition(",")
+    try:
+        rgb = None if color == "auto" else np.array(ImageColor.getrgb(color)[:3], dtype=np.uint8)
+        return rgb, float(tolerance or TOLERANCE)
+    except ValueError:
+        raise UserError(
+            f"--masks {wanted}: a colour was expected, such as background=white, background=#00ff00, background=auto; "
+            f"and how far a channel may be from it, as in background=white,{TOLERANCE}."
+        ) from None
+
+
+def _apart(pixels: UInt8[np.ndarray, "h w 3"], color: UInt8[np.ndarray, "3"] | None, tolerance: float) -> Mask:
+    """Mark the pixels whose colour is another than the background's."""
+    if color is None:
+        edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+        color = np.median(edges, axis=0).astype(np.uint8)
+    apart = np.abs(pixels.astype(np.int16) - color.astype(np.int16)).max(axis=2) > tolerance
+    return np.where(apart, np.uint8(255), np.uint8(0))
+
+
 def _paired(folder: Path, capture: Capture) -> Mapping[str, Path]:
     """Return the mask of each view, by its name or, where no name fits, by its place."""
     files = list_images(folder)
     if not files:
-        raise UserError(f"--masks {folder}: a folder of masks was expected; or alpha, or threshold=18.")
+        raise UserError(f"--masks {folder}: a folder of masks was expected; or alpha, threshold=18, background=white.")
     by_stem = {file.stem: file for file in files}
     names = [view.name for view in capture.views]
     unique = len({Path(name).stem for name in names}) == len(names)
