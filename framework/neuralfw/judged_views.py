@@ -67,7 +67,9 @@ def evaluate_photographs(run: Run, protocol: str) -> dict[str, Any]:
 
     corners = data.bounds.double().numpy()
     diagonal = float(np.linalg.norm(corners[1] - corners[0])) / run.frame.scale
-    told = {"protocol": protocol, "summary": f"{which}, against renderings and the mesh"}
+    edges = {(cameras[index].width, cameras[index].height) for index in members}
+    told: dict[str, Any] = {"protocol": protocol, "summary": f"{which}, against renderings and the mesh"}
+    told |= {"background": data.background.tolist(), "sizes": sorted(f"{w} x {h}" for w, h in edges)}
     return told | evaluate_views(views(), mesh, diagonal=diagonal)
 
 

@@ -10,6 +10,7 @@ import pytest
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
 from neuralfw.errors import UserError
 from neuralfw.geometry import Mesh, PointCloud, read_mesh, read_point_cloud
@@ -316,3 +317,17 @@ def test_figures_of_real_data_against_those_on_record(shared_data: Path) -> None
     anchor = read_mesh(shared_data / "pointcloud_mesh/srb_anchor/gt/anchor.off")
     scan = read_point_cloud(shared_data / "pointcloud_mesh/srb_anchor/scan/anchor.ply")
     assert one_sided_distances(scan, anchor).max == pytest.approx(1.07, abs=0.03)
+
+
+def test_srb_against_scipy() -> None:
+    """Protocol digs, of clouds, which are taken whole, by another tree; its scan's columns go one way."""
+    rng = np.random.default_rng(1)
+    predicted, truth, scan = (PointCloud(rng.normal(size=(n, 3))) for n in (3000, 2500, 500))
+    found = evaluate_surface(predicted, truth, "digs", scan=scan)
+    of_predicted, of_truth = cKDTree(predicted.points), cKDTree(truth.points)
+    forth, back = of_truth.query(predicted.points)[0], of_predicted.query(truth.points)[0]
+    raw = of_predicted.query(scan.points)[0]
+    assert value(found, "chamfer") == pytest.approx((forth.mean() + back.mean()) / 2)
+    assert value(found, "hausdorff") == pytest.approx(max(forth.max(), back.max()))
+    assert value(found, "scan_to_prediction") == pytest.approx(raw.mean())
+    assert value(found, "scan_to_prediction_max") == pytest.approx(raw.max())

@@ -29,8 +29,8 @@ def evaluate(
 
     Its mesh with a reference, its renderings with photographs, its cameras with the true ones. Protocol views takes the
     photographs held out, training_views those learnt from, cameras the learnt cameras, sequence the meshes of a scene
-    that moves; every other one compares the mesh with a reference. The figures, each with unit and definition, also
-    go to the run's eval/.
+    that moves, 4deform shapes between two ends; every other one compares the mesh with a reference. The figures, each
+    with unit and definition, also go to the run's eval/.
     """
     from ..run import Run
 
@@ -102,6 +102,9 @@ def _learnt(frame: dict[str, Any]) -> str:
 
 def _basis(result: dict[str, Any]) -> str:
     """Return what the figures rest on."""
+    if "sizes" in result:
+        shade = ", ".join(f"{value:g}" for value in result["background"])
+        return f"{result['views']} views of {', '.join(result['sizes'])} pixels, on a background of ({shade})"
     if "views" in result:
         return f"{result['views']} views"
     if "points" in result:

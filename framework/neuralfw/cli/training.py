@@ -61,5 +61,7 @@ def resume(run: o.RunDirectory, device: o.Device = "auto", exclude: o.Excluded =
 
 def _results(root: Path) -> None:
     for file in sorted((root / "eval").glob("*.json")):
-        write([*figures(json.loads(file.read_text(encoding="utf-8"))), ""])
+        result = json.loads(file.read_text(encoding="utf-8"))
+        if "protocol" in result:
+            write([*figures(result), ""])
     typer.echo(str(root))

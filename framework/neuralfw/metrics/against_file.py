@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from neuralfw.errors import UserError
-from neuralfw.geometry import Mesh, read_mesh, read_point_cloud
+from neuralfw.geometry import Mesh, PointCloud, read_mesh, read_point_cloud
 
 from .culling import MaskedView
 from .dtu import DtuScan, evaluate_dtu
@@ -56,7 +56,11 @@ BY_FILE: dict[str, Callable[[Mesh, Path, Photographed | None], dict[str, Any]]] 
 
 
 def evaluate_against_file(
-    mesh: Mesh, path: Path, protocol: str, photographs: Photographed | None = None
+    mesh: Mesh,
+    path: Path,
+    protocol: str,
+    photographs: Photographed | None = None,
+    scan: Callable[[], PointCloud | None] = lambda: None,
 ) -> dict[str, Any]:
     """Compare a mesh with the truth in a file.
 
@@ -67,6 +71,7 @@ def evaluate_against_file(
             Ignatius_COLMAP_SfM.log where the cameras of the photographs are not the official ones.
         protocol: a key of `PROTOCOLS` or of `BY_FILE`.
         photographs: that the mesh was made from, if it was.
+        scan: gives the raw points that it was made from, if it was; called where the protocol has a column for them.
 
     Raises:
         UserError: no protocol of that name, or a file that it does not read.
@@ -74,6 +79,7 @@ def evaluate_against_file(
     if protocol in BY_FILE:
         return BY_FILE[protocol](mesh, path, photographs)
     if protocol not in PROTOCOLS:
-        known = ", ".join([*PROTOCOLS, *BY_FILE, "sequence", "views", "training_views", "cameras"])
+        known = ", ".join([*PROTOCOLS, *BY_FILE, "sequence", "4deform", "views", "training_views", "cameras"])
         raise UserError(f"There is no metric protocol {protocol!r}; known are {known}.")
-    return evaluate_surface(mesh, read_mesh(path), protocol=protocol)
+    raw = scan() if protocol == "digs" else None
+    return evaluate_surface(mesh, read_mesh(path), protocol=protocol, scan=raw)

@@ -7,18 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import torch
-from jaxtyping import Float64
-
-from neuralfw.components import Integrator
-from neuralfw.config import Spec
+from neuralfw.carrying import carried
 from neuralfw.errors import UserError
 from neuralfw.geometry import Mesh, read_mesh, write_mesh
 from neuralfw.geometry.glb import write_animation
-from neuralfw.integrators.config import FixedStepsConfig
 from neuralfw.picture import save_picture
-from neuralfw.renderers.flow import carry
 from neuralfw.run import Run
 from neuralfw.strict_json import dumps
 from neuralfw.suggest import nearest
@@ -30,8 +23,6 @@ from .shapes import ShapePairs
 from .shown import write_film, write_tracks
 from .textured import is_textured, write_moved
 
-STEPS = 32
-"""Steps of fourth order in which meshes are carried: their error is far below that of the learnt velocity."""
 FRAMES = 24
 """Moments of an animation after its first, for each pair; between two of them vertices move on straight lines."""
 
@@ -77,7 +68,7 @@ def deform(root: Path, asked: Asked) -> Iterator[str]:
         if not isinstance(source, Mesh):
             raise UserError("the source is a point cloud, which has no faces to carry: give --mesh FILE")
         shown = yield from _written(run, pair, source, stem, asked)
-        moments = carried(run, pair, source, MOMENTS)
+        moments = carried(run, source, MOMENTS, pair.name)
         ways.append(moments)
         if asked.tracks:
             path = _folder(run) / ("tracks.obj" if len(pairs) == 1 else f"{stem}_tracks.obj")
@@ -103,7 +94,7 @@ def _written(run: Run, pair: Pair, source: Mesh, stem: str, asked: Asked) -> Gen
     """Write the mesh at the times asked for, with its texture if it has one; return how area and volume differ."""
     found, file = {}, asked.mesh or pair.file
     textured = is_textured(file)
-    for t, moved in zip(asked.times, carried(run, pair, source, asked.times), strict=True):
+    for t, moved in zip(asked.times, carried(run, source, asked.times, pair.name), strict=True):
         found[f"{t:g}"] = kept(source, moved)
         if asked.world == "target":
             moved = replace(moved, vertices=pair.target_frame.to_world(run.frame.to_training(moved.vertices)))
@@ -139,7 +130,7 @@ def _moving(run: Run, pairs: Sequence[Pair], ways: Sequence[Sequence[Mesh]], ask
         steps = [
             (k + t, mesh)
             for k, (pair, way) in enumerate(zip(pairs, ways, strict=True))
-            for t, mesh in zip(times, carried(run, pair, way[0], times), strict=True)
+            for t, mesh in zip(times, carried(run, way[0], times, pair.name), strict=True)
             if t < 1.0 or k + 1 == len(ways)
         ]
         write_animation(asked.animation, source, [t for t, _ in steps], [mesh.vertices for _, mesh in steps])
@@ -162,16 +153,3 @@ def pairs_of(run: Run, shape: str | None) -> list[Pair]:
         close = nearest(str(shape), [pair.name for pair in shapes.pairs])
         raise UserError(f"no pair {shape!r} in this run; closest: {', '.join(close or shapes.shapes[:5])}")
     return chosen
-
-
-def carried(run: Run, pair: Pair, mesh: Mesh, times: Sequence[float]) -> list[Mesh]:
-    """Return a mesh that is in a pair's source's place at time 0 at some times, in world units, its faces the same."""
-    integrator: Integrator = run.scene.make(Spec("integrator", "core/rk4", FixedStepsConfig(steps=STEPS)))
-    places: dict[float, Float64[np.ndarray, "n 3"]] = {}
-    x, now = torch.from_numpy(run.frame.to_training(mesh.vertices)).float().to(run.scene.device), 0.0
-    coded = {q: v.expand(len(x), -1) for q, v in run.inputs(0.0, pair.name).items() if q != "time"}
-    with torch.no_grad():
-        for t in sorted({*times}):
-            x = carry(run.view, integrator, x, now, t, coded).end if t > now else x
-            places[t], now = run.frame.to_world(x.double().cpu().numpy()), t
-    return [replace(mesh, vertices=places[t], notes=()) for t in times]

@@ -235,6 +235,26 @@ def test_the_source_is_carried_into_the_target_with_its_faces(trained):
     assert abs(found["times"]["1"]["volume_percent"]) < 5.0
 
 
+def test_frames_between_are_judged_by_the_named_protocol(trained, tmp_path):
+    from typer.testing import CliRunner
+
+    from neuralfw.cli import app
+
+    run, _ = trained
+    s, c = np.sin(np.radians(20.0)), np.cos(np.radians(20.0))
+    middle = (ball()[0] - [5, 0, 1]) @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T + [5.1, 0.05, 1.0]
+    for k, vertices in enumerate((ball()[0], middle, turned(ball()[0]))):
+        write_mesh(tmp_path / f"true/frame_{k}.ply", vertices, ball()[1])
+    asked = ["eval", str(run), "--protocol", "4deform", "--reference", str(tmp_path / "true")]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0 and "P-RMSE" in done.output, done.output
+    found = json.loads((run / "eval/4deform.json").read_text())
+    area = trimesh.Trimesh(*ball(), process=False).area
+    assert found["frames"][0]["time"] == 0.5 and found["metrics"]["area_deviation"]["value"] == 0.0
+    diagonal = np.linalg.norm(np.ptp(middle, axis=0))
+    assert found["metrics"]["vertices_rmse"]["value"] < 0.025 * diagonal / np.sqrt(area)
+
+
 def test_ways_are_written_as_lines_and_what_moves_as_a_film(trained, tmp_path):
     from PIL import Image
     from typer.testing import CliRunner
