@@ -3,7 +3,8 @@
 A figure is a recipe run on real data (over seeds), a measure, and a bound; `runs_of` measures another figure's runs,
 and `make` writes a scene of its own for them. {shared}, {scenes} and {seed} stand for what they say.
 Results lie in figures/, one folder a figure; a figure is done again only when its entry changed. An interrupted run is
-resumed.
+resumed. Tables of recipes x scenes x seeds by named protocols are `neuralfw bench grid`'s; what stands here is single
+figures with measures and bounds of their own.
 """
 
 from __future__ import annotations
@@ -260,21 +261,17 @@ MEASURES: dict[str, Callable[[Path, dict[str, Any]], float]] = {
 }
 
 
-def seconds(run: Path) -> float:
-    """Training time of a run, over all its sittings."""
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return max((float(json.loads(line).get("seconds", 0.0)) for line in lines), default=0.0)
-
-
 def reach(figure: dict[str, Any]) -> dict[str, Any]:
     """Run a figure over its seeds and return what was reached."""
+    from neuralfw.bench.cell import trained_seconds
+
     folder = RESULTS / figure.get("runs_of", figure["name"])
     values, times = [], []
     for seed in figure.get("seeds", [0]):
         run, entry = folder / f"seed-{seed}", filled(figure, seed)
         train(entry, seed, run)
         values.append(MEASURES[figure["measure"]](run, entry))
-        times.append(seconds(run))
+        times.append(trained_seconds(run))
     return {"value": statistics.fmean(values), "values": values, "minutes": max(times) / 60.0}
 
 

@@ -374,5 +374,7 @@ def test_reference_points_count_within_a_share_of_their_diagonal(tmp_path: Path)
 
 
 def test_an_unknown_protocol_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"'dtv'; known are .*dtu, dtu_culled, tanks_and_temples, sequence, views"):
+    with pytest.raises(
+        UserError, match=r"'dtv'; known are .*dtu, dtu_culled, tanks_and_temples, sequence, 4deform, views"
+    ):
         evaluate_against_file(plane(0.0), tmp_path / "points.ply", "dtv")

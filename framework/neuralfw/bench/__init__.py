@@ -1,0 +1,1 @@
+"""Recipes x scenes x seeds: many runs side by side, as a table."""
