@@ -1,10 +1,16 @@
 """neuralfw data inspect."""
 
+import importlib.util
 import json
 
 import numpy as np
 import pytest
-from photos import scenes
+from photos import rooms, scenes
+from PIL import Image
+
+from neuralfw.geometry import read_mesh
+from neuralfw.metrics.cameras import camera_errors
+from neuralfw.photos import read_capture
 
 CAMERAS = scenes.ring(6, 40, 32, 50.0)
 
@@ -58,6 +64,13 @@ def test_what_cannot_be_read_at_all(cli, tmp_path):
     assert result.exit_code == 2 and "Did you mean colmap?" in result.output
 
 
+def test_a_picture_of_it(cli, folder, tmp_path):
+    result = cli("data", "inspect", folder, "-o", tmp_path / "scene.png")
+    assert result.exit_code == 0 and f"drawn in       {tmp_path / 'scene.png'}" in result.stdout
+    with Image.open(tmp_path / "scene.png") as drawn:
+        assert drawn.width > 1000
+
+
 # -- data convert --------------------------------------------------------------------------------------------------
 
 
@@ -94,3 +107,33 @@ def test_a_mesh_is_photographed(cli, tmp_path):
     result = cli("data", "convert", tmp_path / "ball.ply", tmp_path / "ball", "--views", "4", "--size", "32")
     assert "4 views of 32 x 32 pixels and 1 held out" in result.stdout
     assert len([*(tmp_path / "ball" / "train").glob("*.png")]) == 4
+
+
+# -- from plain photographs to a mesh ------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("pycolmap") is None, reason="pycolmap is not installed")
+def test_two_commands_lead_from_plain_photographs_to_a_mesh(cli, tmp_path):
+    """Of the corner of a room: its three planes, two units about the corner, to 2 % of the cameras' distance."""
+    cameras = rooms.cameras(12)
+    rooms.save(tmp_path / "photographs", rooms.photographs(cameras))
+    first = cli("data", "convert", tmp_path / "photographs", tmp_path / "scene", "--sfm")
+    assert first.exit_code == 0 and "12 of 12 photographs have cameras" in first.stdout and "FAULT" not in first.stdout
+    assert (tmp_path / "scene" / "scene.png").is_file()
+    small = ["data.images.max_size=160", "stages.appearance.steps=300", "export.mesher.resolution=96"]
+    options = [part for key in small for part in ("--set", key)]
+    second = cli(
+        "run", "photographs", "--set", f"data.images.path={tmp_path / 'scene'}", *options, "--out", tmp_path / "run"
+    )
+    assert second.exit_code == 0, second.output
+    found = read_capture(tmp_path / "scene").cameras
+    errors = camera_errors(*(np.stack([c.world_to_camera for c in some]) for some in (found, cameras)))
+    vertices = errors.similarity.apply(read_mesh(tmp_path / "run" / "meshes" / "mesh.ply").vertices)
+    near = vertices[np.linalg.norm(vertices, axis=1) < 2.0]
+    assert len(near) > 500 and np.quantile(np.abs(near).min(axis=1), 0.8) < 0.1
+
+
+def test_photographs_without_cameras_have_no_box_and_no_noise(cli, tmp_path):
+    result = cli("data", "convert", tmp_path, tmp_path / "scene", "--sfm", "--box", "0,0,0,1,1,1")
+    assert result.exit_code == 2 and "--sfm goes with --masks and no other option" in result.output

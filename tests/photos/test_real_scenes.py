@@ -7,6 +7,7 @@ import pytest
 
 from neuralfw.photos import read_capture
 from neuralfw.photos.hull import COVERED, Hull
+from neuralfw.photos.inspect import inspect
 from neuralfw.photos.pictures import Remap, read_depth, read_mask, read_picture
 
 SHIPPED = Path(__file__).resolve().parents[2] / "recipes" / "data" / "mic"
@@ -141,3 +142,11 @@ def test_the_shipped_scene():
     for view in capture.views[::10]:
         assert read_picture(view.image, (200, 200)).shape == (200, 200, 4)
     assert sum(path.stat().st_size for path in SHIPPED.rglob("*")) < 2e6
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["colmap_fountain_p11", "dtu_scan37", "instant_ngp_fox", "middlebury_templeSparseRing", "nerf_synthetic_mic"],
+)
+def test_a_published_scene_has_no_faults(multiview, name):
+    assert inspect(multiview / name)["faults"] == []
