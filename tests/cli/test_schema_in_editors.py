@@ -96,17 +96,17 @@ def offered(schema, node, path):
 @pytest.mark.parametrize(
     ("path", "keys"),
     [
-        ([], {"name", "extends", "stages", "export"}),
-        (["data", "points"], {"type", "path"}),
-        (["fields", "sdf"], {"type", "width", "encoder"}),
-        (["fields", "sdf", "encoder"], {"type", "bands"}),
-        (["stages", 0], {"steps", "losses", "passes", "train"}),
-        (["stages", 0, "passes", "all"], {"data", "renderer", "batch"}),
-        (["stages", 0, "losses", 0], {"type", "on", "weight", "to"}),
-        (["stages", 0, "losses", 0, "weight"], {"type", "start", "end", "until"}),
-        (["stages", 0, "train", "sdf"], {"lr", "betas"}),
+        ([], ["name", "extends", "stages", "export"]),
+        (["data", "points"], ["type", "path"]),
+        (["fields", "sdf"], ["type", "width", "encoder"]),
+        (["fields", "sdf", "encoder"], ["type", "bands"]),
+        (["stages", 0], ["steps", "losses", "passes", "train"]),
+        (["stages", 0, "passes", "all"], ["data", "renderer", "batch"]),
+        (["stages", 0, "losses", 0], ["type", "on", "weight", "to"]),
+        (["stages", 0, "losses", 0, "weight"], ["type", "start", "end", "until"]),
+        (["stages", 0, "train", "sdf"], ["lr", "betas"]),
     ],
     ids=str,
 )
 def test_an_editor_has_what_it_completes(schema, path, keys):
-    assert keys <= {*offered(schema, schema, path)}
+    assert {*keys} <= {*offered(schema, schema, path)}
