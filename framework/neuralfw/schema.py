@@ -190,8 +190,10 @@ def _choice(what: str, named: Mapping[str, type[BaseModel]], default: str | None
 
 def _stage(registry: Registry) -> Schema:
     body = _model(m.Stage, skip=("train", "passes", "losses", "callbacks"))
+    dropped = {"properties": {"remove": {"type": "boolean"}}, "additionalProperties": False}
+    trained = _either({"required": ["remove"]}, dropped, _ref("optimiser"))
     body["properties"] |= {
-        "train": _either({"type": "array"}, {"items": {"type": "string"}}, _named(_ref("optimiser"))),
+        "train": _either({"type": "array"}, {"items": {"type": "string"}}, _named(trained)),
         "passes": _named(_pass(registry)),
         "losses": {"type": "array", "items": _ref("stage.loss")},
         "callbacks": {"type": "array", "items": _ref("stage.callback")},
