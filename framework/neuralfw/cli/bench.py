@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 import typer
 
 from ..errors import UserError
-from ..geometry.files import write_file
 from ..strict_json import dumps
 from . import options as o
 from .app import app
@@ -91,6 +90,7 @@ def grid(
     from ..bench.grid import cells_of, read_grid
     from ..bench.spread import spread
     from ..bench.table import markdown, summary
+    from ..geometry.files import write_file
 
     asked, folder = read_grid(file), (out or file.with_suffix("")).resolve()
     cells = cells_of(asked, file.resolve().parent)

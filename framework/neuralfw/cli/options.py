@@ -28,6 +28,13 @@ Reference = Annotated[
         "default: the recipe's, or what the photographs were made of.",
     ),
 ]
+Host = Annotated[
+    str, typer.Option("--host", metavar="ADDRESS", help="Where a viewer listens; 0.0.0.0 lets other machines in.")
+]
+Port = Annotated[
+    int, typer.Option("--port", min=1, max=65535, help="Port of a viewer; the next free one where it is taken.")
+]
+Live = Annotated[bool, typer.Option("--view", help="Show the run in a browser while it trains.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Shape = Annotated[str | None, typer.Option("--shape", metavar="NAME", help="One shape, where the run learnt several.")]
 

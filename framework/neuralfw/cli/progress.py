@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from ..hooks import hook
+from ..training.telling import told
 
 if TYPE_CHECKING:
     from ..training.step import StepContext
@@ -69,7 +70,7 @@ class Watcher:
             return
         rate = (trainer.clock.stage - self._shown_step) / max(now - self._shown, 1e-9)
         self._shown, self._shown_step = now, trainer.clock.stage
-        values = terms(trainer, ctx)
+        values = "  ".join(told(trainer, ctx))
         if self._live is None:
             self.say(self._line(rate, values))
             return
@@ -111,13 +112,6 @@ def steps(console: Console | None = None) -> Iterator[Callable[[str, int, int], 
 
     with bars:
         yield progress
-
-
-def terms(trainer: Trainer, ctx: StepContext) -> str:
-    """Return the values of a step's terms in words, and the best validation."""
-    shown = [f"{name.removeprefix('loss/')} {float(value):.4g}" for name, value in ctx.logged.items()]
-    best: Any = trainer.validation.best
-    return "  ".join([*shown, *([f"best validation {best:.4g}"] if best is not None else [])])
 
 
 def clock(seconds: float) -> str:

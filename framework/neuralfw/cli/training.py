@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +14,9 @@ from . import options as o
 from .app import app
 from .results import figures
 from .tables import write
+
+if TYPE_CHECKING:
+    from .progress import Watcher
 
 
 @app.command()
@@ -27,36 +32,64 @@ def run(
     ] = None,
     device: o.Device = "auto",
     exclude: o.Excluded = None,
+    view: o.Live = False,
+    host: o.Host = "127.0.0.1",
+    port: o.Port = 8080,
 ) -> None:
     """Train a recipe, then export and evaluate as it says.
 
     The last line of the output is the run directory. Ctrl-C saves the state: `neuralfw resume` goes on from it.
     """
-    from ..session import train
+    from ..session import check, train
     from .progress import Watcher
 
     watcher = Watcher()
-    root = train(
-        recipe,
-        overrides or (),
-        out=out,
-        device=device,
-        start_from=start_from,
-        exclude=exclude or (),
-        say=watcher.say,
-        watchers=[watcher],
-    )
+    if view:
+        check(recipe, overrides or (), exclude or ())  # a fault of the recipe is told before a server is opened
+    with _shown(watcher, view, host, port) as watchers:
+        root = train(
+            recipe,
+            overrides or (),
+            out=out,
+            device=device,
+            start_from=start_from,
+            exclude=exclude or (),
+            say=watcher.say,
+            watchers=watchers,
+        )
     _results(root)
 
 
 @app.command()
-def resume(run: o.RunDirectory, device: o.Device = "auto", exclude: o.Excluded = None) -> None:
+def resume(
+    run: o.RunDirectory,
+    device: o.Device = "auto",
+    exclude: o.Excluded = None,
+    view: o.Live = False,
+    host: o.Host = "127.0.0.1",
+    port: o.Port = 8080,
+) -> None:
     """Go on with a run exactly where it stopped."""
     from ..session import resume
     from .progress import Watcher
 
     watcher = Watcher()
-    _results(resume(run, device=device, exclude=exclude or (), say=watcher.say, watchers=[watcher]))
+    with _shown(watcher, view, host, port) as watchers:
+        root = resume(run, device=device, exclude=exclude or (), say=watcher.say, watchers=watchers)
+    _results(root)
+
+
+@contextmanager
+def _shown(watcher: Watcher, view: bool, host: str, port: int) -> Iterator[list[object]]:
+    """Give what watches the training, with a viewer if one is asked for, which is closed at the end."""
+    if not view:
+        yield [watcher]
+        return
+    from ..viewer.live import Live
+
+    with Live(watcher.say, host=host, port=port) as live:
+        watcher.say(f"viewer: {live.url}")
+        yield [watcher, live]
 
 
 def _results(root: Path) -> None:

@@ -13,12 +13,8 @@ from .app import app
 @app.command()
 def view(
     run: o.RunDirectory,
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; 0.0.0.0 lets other machines in.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", min=1, max=65535, help="Port of the server; the next free one where it is taken.")
-    ] = 8080,
+    host: o.Host = "127.0.0.1",
+    port: o.Port = 8080,
     reference: o.Reference = None,
     resolution: Annotated[
         int, typer.Option("--resolution", metavar="N", min=2, help="Of meshes where none is exported, as in between.")

@@ -94,13 +94,15 @@ def upward(run: Run) -> Float64[np.ndarray, "3"]:
     Raises:
         UserError: the photographs are not where they were.
     """
-    if run.photographs is not None:
-        taken = [shot.camera for shot in photographed(run, "train")]
-        mean = -np.mean([camera.world_to_camera[1, :3] for camera in taken], axis=0)
-        if np.linalg.norm(mean) > 1e-3:
-            unit: Float64[np.ndarray, "3"] = mean / np.linalg.norm(mean)
-            return unit
-    return np.array([0.0, 1.0, 0.0])
+    return mean_upward([] if run.photographs is None else [shot.camera for shot in photographed(run, "train")])
+
+
+def mean_upward(cameras: Sequence[Camera]) -> Float64[np.ndarray, "3"]:
+    """Return the mean upward direction of cameras, unit; that of y where there are none or they disagree."""
+    mean = -np.mean([camera.world_to_camera[1, :3] for camera in cameras], axis=0) if cameras else np.zeros(3)
+    length = np.linalg.norm(mean)
+    unit: Float64[np.ndarray, "3"] = mean / length if length > 1e-3 else np.array([0.0, 1.0, 0.0])
+    return unit
 
 
 def photographed(run: Run, set_name: str) -> list[Shot]:

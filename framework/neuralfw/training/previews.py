@@ -16,7 +16,7 @@ from ..data.images import Images
 from ..errors import UserError
 from ..geometry import write_mesh
 from ..hooks import hook
-from ..meshing import EmptySurfaceError
+from ..meshing import EmptySurfaceError, Surface
 from ..rendering import Pictures
 
 if TYPE_CHECKING:
@@ -78,20 +78,38 @@ def views(trainer: Trainer) -> Iterator[tuple[str, Float[np.ndarray, "h w 3"]]]:
 
 def meshes(trainer: Trainer) -> Iterator[tuple[str, Float[np.ndarray, "v 3"], np.ndarray]]:
     """Yield coarse meshes in the training space: of a scene that moves one for each of its times; none of codes."""
-    scene, table = trainer.scene, trainer.recipe.export
-    view = scene.view()
-    if table is None or not view.has("sdf") or view.has("latents"):
+    view = trainer.scene.view()
+    if trainer.recipe.export is None or not view.has("sdf") or view.has("latents"):
         return
-    mesher: Mesher = scene.make(table.mesher)
-    name = scene.roles()["sdf"]
-    timed = "time" in trainer.recipe.fields[name].config.wiring().provides["sdf"]
-    for time in _some(_times(trainer), TIMES) if timed else [None]:
-        inputs: Quantities = {} if time is None else {"time": torch.tensor([time], device=scene.device)}
+    for time in _some(_times(trainer), TIMES) if moves(trainer) else [None]:
         try:
-            surface = mesher(view, resolution=RESOLUTION, inputs=inputs)
+            surface = coarse_mesh(trainer, time)
         except UserError:
             continue
         yield ("mesh" if time is None else f"mesh/t{time:.3f}"), surface.vertices, surface.faces
+
+
+def moves(trainer: Trainer) -> bool:
+    """Say whether the surface depends on time."""
+    name = trainer.scene.roles().get("sdf")
+    return name is not None and "time" in trainer.recipe.fields[name].config.wiring().provides["sdf"]
+
+
+def coarse_mesh(trainer: Trainer, time: float | None = None) -> Surface:
+    """Return a coarse mesh in the training space; that of the first code where there are several.
+
+    Raises:
+        EmptySurfaceError: there is no surface.
+    """
+    scene, table = trainer.scene, trainer.recipe.export
+    assert table is not None
+    view = scene.view()
+    inputs: Quantities = {} if time is None else {"time": torch.tensor([time], device=scene.device)}
+    if view.has("latents"):
+        inputs["latent"] = view.field("latents").bounded()[:1]  # type: ignore[operator]
+    mesher: Mesher = scene.make(table.mesher)
+    surface: Surface = mesher(view, resolution=RESOLUTION, inputs=inputs)
+    return surface
 
 
 def _times(trainer: Trainer) -> Sequence[float]:

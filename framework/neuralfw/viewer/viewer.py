@@ -8,14 +8,12 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import trimesh
 
 from ..errors import UserError
 from ..film.shots import upward
 from ..geometry import Camera, Mesh, read_mesh
-from ..geometry.splats import SH_0
-from .contents import Contents, covariances
-from .package import viser
+from .contents import Contents
+from .page import Page, quaternion
 
 FRAMES = 21
 """Positions of the slider of time."""
@@ -41,11 +39,8 @@ class Viewer:
             UserError: viser is not installed, or the address cannot be used.
         """
         self._contents = contents
-        try:
-            self.server: Any = viser().ViserServer(host=host, port=port, verbose=False, label=contents.run.recipe.name)
-        except OSError as error:
-            raise UserError(f"--host {host} --port {port}: cannot listen there: {error}") from error
-        self.url = f"http://{'localhost' if host == '127.0.0.1' else host}:{self.server.get_port()}"
+        self._page = Page(contents.run.recipe.name, host=host, port=port)
+        self.server, self.url = self._page.server, self._page.url
         self._time: float | None = 0.0 if contents.moves else None
         self._look = "shape"
         self._shown: Mesh | None = None
@@ -61,7 +56,6 @@ class Viewer:
     def start(self) -> None:
         """Show what the run holds. Parts whose files are gone are left out, and told on the panel."""
         gui = self.server.gui
-        gui.configure_theme(show_share_button=False)
         gui.add_markdown(f"**{self._contents.run.recipe.name}**  \n{self._contents.run.folder.root}")
         for part in (self._surface, self._gaussians, self._cameras, self._points, self._slice):
             try:
@@ -75,16 +69,11 @@ class Viewer:
         box = self._contents.box
         if self._shown is not None:
             box = np.stack([self._shown.vertices.min(axis=0), self._shown.vertices.max(axis=0)])
-        middle, reach = box.mean(axis=0), float(np.linalg.norm(box[1] - box[0]))
         try:
             up = upward(self._contents.run)
         except UserError:
             up = np.array([0.0, 1.0, 0.0])
-        aside = np.cross(up, np.eye(3)[np.argmin(np.abs(up))])
-        self.server.scene.set_up_direction(up)
-        camera = self.server.initial_camera
-        camera.look_at, camera.up = middle, up
-        camera.position = middle + 0.9 * reach * (aside / np.linalg.norm(aside) + 0.4 * up)
+        self._page.look_at(box, up)
 
     def serve(self) -> None:
         """Wait until Ctrl-C."""
@@ -93,7 +82,7 @@ class Viewer:
 
     def stop(self) -> None:
         """Close the server and its connections."""
-        self.server.stop()
+        self._page.stop()
 
     # -- parts -------------------------------------------------------------------------------------------------------
 
@@ -135,11 +124,7 @@ class Viewer:
             return
         with self.server.gui.add_folder("Gaussians"):
             box = self.server.gui.add_checkbox("show", self._shown is None)
-        color = np.clip(0.5 + SH_0 * found.sh[:, 0].astype(np.float64), 0.0, 1.0)
-        opacity = 1.0 / (1.0 + np.exp(-found.opacity_logits.astype(np.float64)))
-        self.server.scene.add_gaussian_splats(
-            "/gaussians", found.means, covariances(found).astype(np.float32), color, opacity[:, None], visible=box.value
-        )
+        self._page.gaussians(found, visible=box.value)
         self._switch("gaussians", box, ["/gaussians"])
 
     def _cameras(self) -> None:
@@ -196,13 +181,11 @@ class Viewer:
         if mesh is None or not self.parts["surface"].value:
             return
         painted = self._contents.painted(mesh, self._look, self._time)
-        assert painted.colors is not None
-        vertices, faces = painted.vertices.astype(np.float32), painted.faces
-        colors = np.round(255.0 * painted.colors).astype(np.uint8)
-        shown = trimesh.Trimesh(vertices, faces, vertex_colors=colors, process=False)
-        self._add("/surface", self.server.scene.add_mesh_trimesh("/surface", shown))
+        self._add("/surface", self._page.surface(painted))
         if self.parts["wireframe"].value:
-            edges = self.server.scene.add_mesh_simple("/edges", vertices, faces, color=(20, 20, 20), wireframe=True)
+            edges = self.server.scene.add_mesh_simple(
+                "/edges", mesh.vertices.astype(np.float32), mesh.faces, color=(20, 20, 20), wireframe=True
+            )
             self._add("/edges", edges)
 
     def _painted(self, look: str) -> None:
@@ -241,7 +224,7 @@ class Viewer:
             "/slice",
             self.server.scene.add_image(
                 "/slice", plane.image, float(np.linalg.norm(plane.across)), float(np.linalg.norm(plane.down)),
-                format="png", wxyz=_quaternion(rotation), position=plane.center,
+                format="png", wxyz=quaternion(rotation), position=plane.center,
             ),
         )  # fmt: skip
 
@@ -278,13 +261,4 @@ class Viewer:
 
 def _pose(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     """Return the quaternion (w, x, y, z) of camera axes in the world, and the camera's centre."""
-    return _quaternion(camera.world_to_camera[:3, :3].T), camera.center
-
-
-def _quaternion(rotation: np.ndarray) -> np.ndarray:
-    import torch
-
-    from ..geometry.rotation import quaternion_of_matrix
-
-    found: np.ndarray = quaternion_of_matrix(torch.from_numpy(np.ascontiguousarray(rotation))[None])[0].numpy()
-    return found
+    return quaternion(camera.world_to_camera[:3, :3].T), camera.center
