@@ -18,6 +18,20 @@ DISTANCE = 100.0  # of the eye, in diagonals of the mesh's box
 BACKGROUND = 255.0
 COLOR = np.array([0.62, 0.70, 0.82])
 
+INSIDE = 0.4
+"""How much of the light a surface shows that is seen from inside."""
+
+
+def head_light(facing: Float64[np.ndarray, "*n"], *, inside: float = 1.0) -> Float64[np.ndarray, "*n"]:
+    """Return how bright a surface is under a light at the eye: a quarter where it is seen edge-on, 1 face to face.
+
+    Args:
+        facing: cosine of the angle between its normal and the way to the eye; negative seen from inside.
+        inside: what is seen from inside is so much less bright.
+    """
+    bright: Float64[np.ndarray, "*n"] = (0.25 + 0.75 * np.abs(facing)) * np.where(facing < 0.0, inside, 1.0)
+    return bright
+
 
 def view_axes(azimuth: float, elevation: float) -> Float64[np.ndarray, "3 3"]:
     """Return the rows right, up and towards the eye of a view, y being up; angles in degrees."""
@@ -35,9 +49,9 @@ def draw(mesh: Mesh, size: int = 512, azimuth: float = 35.0, elevation: float = 
     placed = (mesh.vertices - 0.5 * (low + high)) / reach
     eye = Camera.look_at(DISTANCE * axes[2], [0.0] * 3, axes[1], focal=DISTANCE * pixels, width=pixels, height=pixels)
     seen = rasterize(placed, mesh.faces, eye)
-    light = seen.interpolate((mesh.vertex_normals @ axes[2])[:, None], mesh.faces)
+    facing = seen.interpolate((mesh.vertex_normals @ axes[2])[:, None], mesh.faces)
     color = COLOR if mesh.colors is None else seen.interpolate(mesh.colors, mesh.faces)
-    bright = np.where(light > 0, 0.25 + 0.75 * light, 0.15 - 0.25 * light) * color * 255.0
+    bright = head_light(facing, inside=INSIDE) * color * 255.0
     image = np.where(seen.hit[..., None], bright, BACKGROUND)
     smooth = image.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING, 3).mean(axis=(1, 3))
     picture: UInt8[np.ndarray, "h w 3"] = smooth.round().astype(np.uint8)

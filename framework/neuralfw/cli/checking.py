@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..columns import columns
 from . import options as o
 from .app import app
-from .tables import columns, write, write_json
+from .tables import write, write_json
 
 if TYPE_CHECKING:
     from ..estimate import Estimate
@@ -72,7 +73,7 @@ def absent_data(checked: Checked) -> Iterator[str]:
 
 
 def _text(checked: Checked, size: Estimate, notes: list[str]) -> Iterator[str]:
-    from .picture import picture
+    from ..wiring_picture import picture
 
     recipe = checked.recipe
     yield f"{recipe.name}: {recipe.summary}" if recipe.summary else recipe.name

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from ..columns import wrapped
 from ..errors import UserError
 from . import options as o
 from .app import app
-from .tables import wrapped, write, write_json
+from .tables import write, write_json
 
 data = typer.Typer(help="Look into data before training on it.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")

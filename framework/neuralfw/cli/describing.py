@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from ..columns import columns, wrapped
 from . import options as o
 from .app import app
-from .tables import columns, wrapped, write, write_json
+from .tables import write, write_json
 
 
 @app.command()

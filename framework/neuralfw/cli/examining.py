@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..columns import columns
 from ..manifest import API
 from . import options as o
 from .app import app
-from .tables import columns, write, write_json
+from .tables import write, write_json
 
 
 @app.command()

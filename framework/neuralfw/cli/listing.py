@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..columns import columns
 from . import options as o
 from .app import app
-from .tables import columns, write, write_json
+from .tables import write, write_json
 
 if TYPE_CHECKING:
     from ..fits import Fit

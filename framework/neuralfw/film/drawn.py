@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from neuralfw.geometry import Camera, Mesh
-from neuralfw.picture import COLOR
+from neuralfw.picture import COLOR, head_light
 from neuralfw.raster import rasterize
 
 FINER = 2
@@ -30,8 +30,7 @@ def mesh_images(mesh: Mesh, camera: Camera, background: Color = (0.0, 0.0, 0.0))
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
     facing = -np.einsum("hwk,hwk->hw", normals, fine.rays()[1])
     normals = np.where(facing[..., None] < 0.0, -normals, normals)
-    light = (0.25 + 0.75 * np.abs(facing))[..., None]
-    color = COLOR * light if mesh.colors is None else seen.interpolate(mesh.colors, mesh.faces)
+    color = COLOR * head_light(facing)[..., None] if mesh.colors is None else seen.interpolate(mesh.colors, mesh.faces)
     alpha = _mean(seen.hit.astype(np.float64))
     depth = _mean(np.where(seen.hit, seen.depth, 0.0)) / np.maximum(alpha, 1e-12)
     covered = seen.hit[..., None]

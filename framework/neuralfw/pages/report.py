@@ -126,6 +126,6 @@ def warnings(record: Record) -> list[str]:
 
 
 def _wiring(run: Run) -> str:
-    from ..cli.picture import picture
+    from ..wiring_picture import picture
 
     return "\n".join(picture(run.checked)).rstrip()

@@ -10,7 +10,7 @@ from jaxtyping import Float, Float64, Int64, UInt8
 
 from ..film.shots import orbit
 from ..geometry import Camera, Mesh
-from ..picture import COLOR
+from ..picture import COLOR, INSIDE, head_light
 from ..raster import rasterize
 
 SIZE = 360
@@ -89,12 +89,11 @@ def _drawn(
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     sight = np.stack([(column + 0.5 - fine.cx) / fine.fx, (row + 0.5 - fine.cy) / fine.fy, np.ones(len(row))], axis=1)
     facing = -np.einsum("nk,nk->n", normals, sight) / np.linalg.norm(sight, axis=1)
-    light = (0.25 + 0.75 * np.abs(facing))[:, None]
-    shades = {"shape": COLOR * light * np.where(facing < 0.0, 0.6, 1.0)[:, None]}
+    shades = {"shape": COLOR * head_light(facing, inside=INSIDE)[:, None]}
     if mesh.colors is not None:
         shades["colors"] = at(mesh.colors)
     shades["normals"] = 0.5 * (normals * np.array([1.0, -1.0, -1.0]) + 1.0)
-    shades |= {name: at(colors) * light for name, colors in painted.items()}
+    shades |= {name: at(colors) * head_light(facing)[:, None] for name, colors in painted.items()}
     pixel = (row // FINER) * camera.width + column // FINER
     for name, shade in shades.items():
         yield name, _reduced(shade, pixel, camera)

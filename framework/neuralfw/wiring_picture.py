@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..reach import Reach, reaches
-from ..recipe.model import Pass, Term, dump
-from ..recipe.toml_writer import inline
-from ..schedules import Schedule
-from ..session import Checked
-from .tables import columns, width
+from .columns import columns, width
+from .reach import Reach, reaches
+from .recipe.model import Pass, Term, dump
+from .recipe.toml_writer import inline
+from .schedules import Schedule
+from .session import Checked
 
 
 def picture(checked: Checked) -> Iterator[str]:
