@@ -25,6 +25,7 @@ class BoxedSdf(SdfField):
 
     Attributes:
         box: lower and upper corner (2, 3), scene units.
+        features: number of channels besides the distance, for fields that take them.
     """
 
     box: Float[Tensor, "2 3"]
@@ -33,6 +34,7 @@ class BoxedSdf(SdfField):
         super().__init__(config, build)
         self._unsigned = config.unsigned
         self.of = build.component(config.of)
+        self.features = int(getattr(self.of, "features", 0))
         self.register_buffer("box", _start(config, build))
 
     def fit(self, box: Float[Tensor, "2 3"]) -> None:
@@ -58,6 +60,7 @@ class Parts(SdfField):
 
     Attributes:
         box: lower and upper corner (2, 3) of all blocks together, scene units.
+        features: number of channels besides the distance, for fields that take them.
     """
 
     box: Float[Tensor, "2 3"]
@@ -72,6 +75,7 @@ class Parts(SdfField):
         places = torch.tensor([*product(*map(range, config.split))])
         self.register_buffer("_places", places, persistent=False)
         self.of = nn.ModuleList(build.component(_sharing(config.of, self.box, block)) for block in self.blocks())
+        self.features = int(getattr(self.of[0], "features", 0))
 
     def fit(self, box: Float[Tensor, "2 3"]) -> None:
         """Take another box."""

@@ -203,3 +203,11 @@ def test_faint_gaussians_do_not_count_and_none_at_all_is_an_error() -> None:
 def test_a_field_without_a_box_is_refused() -> None:
     with pytest.raises(UserError, match="boxed_sdf"):
         FitBox(c.FitBoxConfig(), sphere_world().build())
+
+
+@pytest.mark.parametrize("name", ["boxed_sdf", "parts"])
+def test_what_the_sdf_in_a_box_has_besides_the_distance_is_handed_on_and_said(name: str) -> None:
+    of = {"type": "mlp_sdf", "width": 8, "layers": 1, "features": 3}
+    field = build_component("field", name, {"of": of})
+    given = field(torch.rand(5, 3), want=frozenset({"sdf", "feature"}))
+    assert field.features == given["feature"].shape[1] == 3
