@@ -16,6 +16,7 @@ def test_every_figure_of_the_list_can_be_run() -> None:
         assert (figures.ROOT / page).is_file()
         for figure in entries:
             assert find_recipe(figure["recipe"]) is not None and figure["measure"] in figures.MEASURES
+            assert figure.get("from", figure["name"]).partition(":")[0] in figures.named()
 
 
 def test_a_measure_of_anothers_runs_has_its_recipe_settings_and_seeds_and_a_key_of_its_own() -> None:

@@ -1,7 +1,7 @@
 """Runs every figure of tools/figures.toml that is not done yet, and writes the table into its page.
 
 A figure is a recipe run on real data (over seeds), a measure, and a bound; `runs_of` measures another figure's runs,
-and `make` writes a scene of its own for them. {shared}, {scenes} and {seed} stand for what they say.
+`from` starts from them, and `make` writes a scene of its own for them. {shared}, {scenes} and {seed} stand for what they say.
 Results lie in figures/, one folder a figure; a figure is done again only when its entry changed. An interrupted run is
 resumed. Tables of recipes x scenes x seeds by named protocols are `neuralfw bench grid`'s; what stands here is single
 figures with measures and bounds of their own.
@@ -72,7 +72,17 @@ def train(figure: dict[str, Any], seed: int, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     make(figure)
     settings = [f"seed={seed}", *figure.get("set", [])]
-    neuralfw("run", figure["recipe"], "--out", str(folder), *(f"--set={s}" for s in settings))
+    neuralfw("run", figure["recipe"], "--out", str(folder), *(f"--set={s}" for s in settings), *origin(figure, seed))
+
+
+def origin(figure: dict[str, Any], seed: int) -> list[str]:
+    """Return the option that starts from the run of another figure, `from = "name"` or "name:field"; it is trained."""
+    if "from" not in figure:
+        return []
+    name, colon, field = figure["from"].partition(":")
+    folder = RESULTS / name / f"seed-{seed}"
+    train(filled(named()[name], seed), seed, folder)
+    return [f"--from={folder}{colon}{field}"]
 
 
 def protocol(run: Path, figure: dict[str, Any]) -> float:
@@ -203,10 +213,10 @@ def deform(run: Path, figure: dict[str, Any]) -> float:
     `others` are figures whose runs count as well; with them or with `over`, a figure that it is divided by, it is of
     the mean.
     """
-    named = {entry["name"]: entry for entries_of_page in entries().values() for entry in entries_of_page}
+    known = named()
     values, under = [], []
     for name in (figure["name"], *figure.get("others", [])):
-        entry = filled(named[name], 0)
+        entry = filled(known[name], 0)
         folder = run if name == figure["name"] else RESULTS / entry.get("runs_of", name) / run.name
         told = ["--times=1", *(f"--between={frame}" for frame in entry.get("between", []))]
         stamp = folder / "eval/deformation.args"
@@ -316,13 +326,18 @@ def write_table(page: Path, rows: list[str]) -> None:
 def entries() -> dict[str, list[dict[str, Any]]]:
     """Return the figures of each page; one that measures another's runs has its recipe, settings and seeds."""
     pages: dict[str, list[dict[str, Any]]] = tomllib.loads((ROOT / "tools/figures.toml").read_text())
-    named = {figure["name"]: figure for figures in pages.values() for figure in figures}
+    read = {figure["name"]: figure for figures in pages.values() for figure in figures}
 
     def whole(figure: dict[str, Any]) -> dict[str, Any]:
-        runs = named[figure["runs_of"]] if "runs_of" in figure else {}
-        return {k: runs[k] for k in ("recipe", "set", "seeds", "make") if k in runs} | figure
+        runs = read[figure["runs_of"]] if "runs_of" in figure else {}
+        return {k: runs[k] for k in ("recipe", "from", "set", "seeds", "make") if k in runs} | figure
 
     return {page: [whole(figure) for figure in figures] for page, figures in pages.items()}
+
+
+def named() -> dict[str, dict[str, Any]]:
+    """Return all figures by their names."""
+    return {figure["name"]: figure for figures in entries().values() for figure in figures}
 
 
 def main() -> None:
