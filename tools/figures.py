@@ -1,10 +1,10 @@
 """Runs every figure of tools/figures.toml that is not done yet, and writes the table into its page.
 
 A figure is a recipe run on real data (over seeds), a measure, and a bound; `runs_of` measures another figure's runs,
-`from` starts from them, and `make` writes a scene of its own for them. {shared}, {scenes} and {seed} stand for what they say.
-Results lie in figures/, one folder a figure; a figure is done again only when its entry changed. An interrupted run is
-resumed. Tables of recipes x scenes x seeds by named protocols are `neuralfw bench grid`'s; what stands here is single
-figures with measures and bounds of their own.
+`from` starts from them, and `make` writes a scene of its own for them. {shared}, {scenes} and {seed} stand for what
+they say. Results lie in figures/, one folder a figure; a figure is done again only when its entry changed. An
+interrupted run is resumed. Tables of recipes x scenes x seeds by named protocols are `neuralfw bench grid`'s; what
+stands here is single figures with measures and bounds of their own.
 """
 
 from __future__ import annotations
