@@ -1,6 +1,6 @@
 """Draws a capture into one picture: cameras, sparse points and bounds from above and aside; photographs and masks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -10,10 +10,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from neuralfw.geometry.camera import Camera
 from neuralfw.geometry.files import write_file
-from neuralfw.geometry.frame import Frame
 from neuralfw.photos.hull import Box
 from neuralfw.photos.model import Capture, View
 from neuralfw.photos.pictures import has_alpha, read_mask, read_picture
+
+Place = Callable[[Float64[np.ndarray, "n 3"]], Float64[np.ndarray, "n 2"]]
+"""Points of the world to pixels of a plan."""
 
 PLAN = 440
 """Pixels along an edge of each of the two plans."""
@@ -109,7 +111,7 @@ def _plan(capture: Capture, bounds: Box, axes: Float64[np.ndarray, "2 3"], title
         for b in (a ^ 1, a ^ 2, a ^ 4):
             if a < b:
                 draw.line([*map(float, (*outline[a], *outline[b]))], fill=_BOX)
-    if isinstance(capture.frame, Frame):
+    if capture.frame is not None:
         x, y = place(capture.frame.center[None])[0]
         radius = 0.5 * PLAN / capture.frame.scale / reach
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=_SPHERE)
@@ -125,11 +127,11 @@ def _plan(capture: Capture, bounds: Box, axes: Float64[np.ndarray, "2 3"], title
     return plan
 
 
-def _scatter(plan: Image.Image, capture: Capture, place: object) -> None:
-    if capture.points is None or not callable(place):
+def _scatter(plan: Image.Image, capture: Capture, place: Place) -> None:
+    if capture.points is None:
         return
     step = max(1, len(capture.points) // _POINTS)
-    pixels = np.asarray(place(capture.points.points[::step])).round()
+    pixels = place(capture.points.points[::step]).round()
     colors = capture.points.colors
     shades = np.full((len(pixels), 3), 0.4) if colors is None else colors[::step]
     inside = ((pixels >= 0) & (pixels < PLAN)).all(axis=1)

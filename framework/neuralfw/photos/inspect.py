@@ -1,7 +1,6 @@
 """What a folder of posed photographs holds, and what is wrong with it, as plain data and as a picture."""
 
 from collections import Counter
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,9 @@ from neuralfw.photos.pictures import has_alpha, list_images, read_depth, read_ma
 from neuralfw.photos.sniff import read_capture
 
 Facts = dict[str, Any]
+
+_Decoded = tuple[UInt8[np.ndarray, "_ _"] | None, float | None, str]
+"""A view's mask, reduced, the median depth that its depth image has, and what is wrong with its files."""
 
 AWAY = "the cameras look away from each other: this is a room seen from inside, or their axes are flipped"
 
@@ -50,51 +52,61 @@ def inspect(
         UserError: there is no scene that a reader takes. What it takes with faults is told under "faults".
     """
     capture = read_capture(path, format, images=images, cameras=cameras)
-    views = capture.views
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = list(pool.map(_decoded, views))
-    masks = [mask for mask, _, _ in found]
+        found = list(pool.map(_decoded, capture.views))
     broken = [fault for _, _, fault in found if fault]
-    masked = sum(mask is not None for mask in masks)
-    sizes = Counter(f"{v.camera.width} x {v.camera.height}" for v in views)
+    hull, faults = _judged(capture, found)
+    facts = {"path": str(path), **_held(capture, found)}
+    if hull is not None:
+        facts["hull"] = _corners(hull.bounds) | {"votes": hull.votes}
+    bounds, by = _bounds(capture, hull)
+    facts["bounds"] = _corners(bounds) | {"by": by}
+    if picture is not None and not broken:
+        draw_scene(capture, picture, bounds, faults)
+        facts["picture"] = str(picture)
+    return {**facts, "faults": [*broken, *faults]}
+
+
+def _held(capture: Capture, found: list[_Decoded]) -> Facts:
+    """Return what a capture holds."""
+    views = capture.views
+    masked = sum(mask is not None for mask, _, _ in found)
     area = sum(v.camera.width * v.camera.height for v in views)
-    facts: Facts = {
-        "path": str(path),
+    notes = [*capture.notes, *([] if masked else [UNMASKED]), *_unposed(views)]
+    if not masked and capture.points is None and wrong.look_away(capture.cameras):
+        notes.append(AWAY)
+    return {
         "format": capture.format,
         "images": len(views),
-        "sizes": dict(sizes),
+        "sizes": dict(Counter(f"{v.camera.width} x {v.camera.height}" for v in views)),
         "sets": {name: len(members) for name, members in capture.split.items()} or _habit(capture),
         "lenses": dict(Counter(_lens(view) for view in views)),
         "cameras": _cameras(capture.cameras),
         "masks": masked,
-        "alpha_channels": sum(has_alpha(v.image) for v in views if not _broken(v, broken)),
+        "alpha_channels": sum(has_alpha(v.image) for v, (_, _, fault) in zip(views, found, strict=True) if not fault),
         "depth_images": sum(v.depth is not None for v in views),
         "time_stamps": len({v.time for v in views if v.time is not None}),
         "points": _points(capture),
         "normalisation": None if capture.frame is None else capture.frame.to_dict(),
         "memory_bytes": area * (4 if masked else 3),
-        "notes": [*capture.notes, *([] if masked else [UNMASKED]), *_unposed(views)],
+        "notes": notes,
     }
-    faults = [*broken, *wrong.of_cameras(capture.cameras), *wrong.of_points(capture)]
-    whole = [(view.name, mask) for view, (mask, _, fault) in zip(views, found, strict=True) if not fault]
-    faults += wrong.of_masks(whole)
-    hull, more = _hull(capture, masks) if not faults else (None, [])
-    faults += more
-    bounds, by = _bounds(capture, hull)
+
+
+def _judged(capture: Capture, found: list[_Decoded]) -> tuple[Hull | None, list[str]]:
+    """Return the visual hull, where there is one, and what is wrong besides files that cannot be read."""
+    whole = [(view.name, mask) for view, (mask, _, fault) in zip(capture.views, found, strict=True) if not fault]
+    faults = [*wrong.of_cameras(capture.cameras), *wrong.of_points(capture), *wrong.of_masks(whole)]
+    if faults or len(whole) < len(found):
+        return None, faults
+    hull, faults = _hull(capture, [mask for _, mask in whole])
     if not faults:
-        faults += wrong.of_depth(capture.cameras, [depth for _, depth, _ in found], bounds.mean(axis=0))
-        if masked == 0 and capture.points is None and wrong.look_away(capture.cameras):
-            facts["notes"].append(AWAY)
-    if hull is not None:
-        facts["hull"] = {"lower": _rounded(hull.bounds[0]), "upper": _rounded(hull.bounds[1]), "votes": hull.votes}
-    facts["bounds"] = {"lower": _rounded(bounds[0]), "upper": _rounded(bounds[1]), "by": by}
-    if picture is not None and not broken:
-        draw_scene(capture, picture, bounds, faults)
-        facts["picture"] = str(picture)
-    return {**facts, "faults": faults}
+        middle = _bounds(capture, hull)[0].mean(axis=0)
+        faults = wrong.of_depth(capture.cameras, [depth for _, depth, _ in found], middle)
+    return hull, faults
 
 
-def _decoded(view: View) -> tuple[UInt8[np.ndarray, "h w"] | None, float | None, str]:
+def _decoded(view: View) -> _Decoded:
     """Return a view's mask, reduced, the median depth that its depth image has, and what is wrong with its files."""
     size = (view.camera.width, view.camera.height)
     factor = min(1.0, _SMALL / max(size))
@@ -116,10 +128,6 @@ def _median_depth(view: View, mask: UInt8[np.ndarray, "h w"] | None, size: tuple
     depth = read_depth(view.depth, size)
     known = depth[(depth > 0.0) & (True if mask is None else mask > 127)]
     return float(np.median(known)) if known.size else None
-
-
-def _broken(view: View, faults: Iterable[str]) -> bool:
-    return any(str(view.image) in fault for fault in faults)
 
 
 def _habit(capture: Capture) -> dict[str, int]:
@@ -179,6 +187,10 @@ def _bounds(capture: Capture, hull: Hull | None) -> tuple[Box, str]:
     except UserError:
         centers = np.stack([camera.center for camera in capture.cameras])
         return np.stack([centers.min(axis=0), centers.max(axis=0)]), "of the cameras"
+
+
+def _corners(box: Box) -> Facts:
+    return {"lower": _rounded(box[0]), "upper": _rounded(box[1])}
 
 
 def _unposed(views: tuple[View, ...]) -> list[str]:
