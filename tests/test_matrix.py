@@ -2,6 +2,7 @@
 
 import re
 import signal
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -44,10 +45,13 @@ def test_a_sample_of_the_matrix_works(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_matrix_works(tmp_path):
-    rows = run_matrix([*BASES.values()], tmp_path / "rows.jsonl")
-    assert [f"{row.recipe} {row.parts}: {row.reason}" for row in rows if row.verdict == FAILS] == []
-    assert len({row.parts[0] for row in rows if row.verdict == WORKS}) >= 5
+@pytest.mark.parametrize("base", BASES)
+def test_the_matrix_works(base, tmp_path):
+    """Around each small recipe some that are drawn anew each day; `neuralfw bench matrix` tries all."""
+    rows = run_matrix([BASES[base]], tmp_path / "rows.jsonl", sample=5, seed=date.today().toordinal())
+    tried = [row for row in rows if row.verdict != REFUSED]
+    assert [f"{row.parts}: {row.reason}" for row in tried if row.verdict == FAILS] == []
+    assert tried and all(row.reason for row in rows if row.verdict == REFUSED)
 
 
 def test_what_is_done_is_not_tried_again(tmp_path, monkeypatch):
