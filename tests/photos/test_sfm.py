@@ -37,6 +37,8 @@ def test_cameras_of_a_room_are_found_up_to_a_similarity(tmp_path):
     assert len(capture.views) == 6 and errors.center.max() < 0.01 * spread and errors.rotation.max() < 1.0
     assert all(view.distortion is None for view in capture.views)
     assert inspect(tmp_path / "scene")["faults"] == []
+    up, back = -poses(capture.cameras).mean(axis=0)[1:3, :3]
+    assert up[1] > 0.99 * np.linalg.norm(up) and back[2] > 0.0 and abs(back[0]) < 1e-5
     planes = np.abs(errors.similarity.apply(capture.points.points)).min(axis=1)
     assert len(planes) > 300 and np.median(planes) < 0.02
     assert notes[0] == "6 of 6 photographs have cameras, of one lens"

@@ -21,6 +21,9 @@ COMPARED = 256
 COVERED = 127
 """A pixel of a mask, of 255, above which it is the object."""
 
+DIRECTED = 0.1
+"""Length of the mean of unit vectors below which they have no direction in common."""
+
 RATIO = 0.8
 """A feature fits its nearest in another photograph if that is nearer by this factor than the next (Lowe 2004)."""
 
@@ -126,6 +129,7 @@ def undistortion(folder: Path, plan: dict[str, Any]) -> None:
     """Write the photographs as pinhole cameras see them, with the model of these; of its points those of the object."""
     if (folder / "masks").is_dir():
         leave_object(folder / "models" / plan["model"], folder / "masks")
+    stand_up(folder / "models" / plan["model"])
     pycolmap.undistort_images(
         folder / "undistorted", folder / "models" / plan["model"], folder / "photographs", jpeg_quality=95
     )
@@ -145,6 +149,20 @@ def leave_object(model: Path, masks: Path) -> None:
     for point, votes in inside.items():
         if sum(votes) <= 0.5 * len(votes):
             reconstruction.delete_point3D(point)
+    reconstruction.write(model)
+
+
+def stand_up(model: Path) -> None:
+    """Turn a model so that y points up, as the photographs were held, and the cameras look along -z at the mean."""
+    reconstruction = pycolmap.Reconstruction(model)
+    axes = np.mean([i.cam_from_world().rotation.matrix() for i in reconstruction.images.values()], axis=0)
+    up, back = -axes[1], -axes[2]
+    right = np.cross(up, back)
+    if min(np.linalg.norm(up), np.linalg.norm(right)) < DIRECTED:
+        return
+    rows = np.stack([right / np.linalg.norm(right), up / np.linalg.norm(up)])
+    turn = np.concatenate([rows, np.cross(rows[0], rows[1])[None]])
+    reconstruction.transform(pycolmap.Sim3d(1.0, pycolmap.Rotation3d(turn), np.zeros(3)))
     reconstruction.write(model)
 
 

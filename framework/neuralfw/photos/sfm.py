@@ -48,7 +48,7 @@ def structure_from_motion(photographs: Path, target: Path, masks: str | None, pr
     """Find cameras and points of photographs; write them in COLMAP's layout; return notes, a sentence each.
 
     `target` gets images/ (without the lens's distortion), sparse/0/ (pinhole cameras, poses, points) and, where masks
-    are wanted, masks/. The world is COLMAP's: its origin, axes and unit are arbitrary.
+    are wanted, masks/. The world has y up, as the photographs were held; its origin and unit are arbitrary.
 
     Args:
         photographs: folder of the photographs.
