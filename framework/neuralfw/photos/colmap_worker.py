@@ -92,14 +92,20 @@ def likely_pairs(largest: list[Float32[np.ndarray, "_ 128"]], *, neighbors: int,
     for i in range(count):
         for j in range(i + 1, count):
             if min(len(largest[i]), len(largest[j])) > 1:
-                best = np.sort(np.arccos(np.clip(largest[i] @ largest[j].T, -1.0, 1.0)), axis=1)[:, :2]
-                fits[i, j] = fits[j, i] = int((best[:, 0] < RATIO * best[:, 1]).sum())
+                second, best = np.partition(largest[i] @ largest[j].T, -2, axis=1)[:, -2:].T
+                fits[i, j] = fits[j, i] = int((angle(best) < RATIO * angle(second)).sum())
     pairs = {(i, j) for i in range(count) for j in range(i + 1, min(count, i + 1 + neighbors))}
     for i in range(count):
         for j in np.argsort(-fits[i], kind="stable")[:similar].tolist():
             if fits[i, j] > 0:
                 pairs.add((min(i, j), max(i, j)))
     return sorted(pairs)
+
+
+def angle(cosine: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
+    """Return angles between unit descriptors, which rounding may have made a little longer."""
+    between: Float32[np.ndarray, "n"] = np.arccos(np.clip(cosine, -1.0, 1.0))
+    return between
 
 
 def mapping(folder: Path, plan: dict[str, Any]) -> None:
