@@ -22,6 +22,9 @@ from neuralfw.geometry import read_mesh, write_mesh
 from neuralfw.geometry.mesh import Mesh
 
 ROOT = Path(__file__).resolve().parents[1]
+FIRST = ROOT / "tests/fixtures/run_0.1.0"
+"""A run of the ball by the first release."""
+
 CENTER, RADIUS = np.array([10.0, -20.0, 30.0]), 2.0
 """Of the ball that all data here show, far from where anything is trained."""
 
@@ -185,11 +188,11 @@ def test_7_one_command_exports_every_method_onto_its_data(method: str, tmp_path:
 
 
 @pytest.mark.slow
-def test_8_evaluated_twice_it_says_the_same_with_unit_and_definition(tiny_run: Path, tmp_path: Path) -> None:
+def test_8_evaluated_twice_it_says_the_same_with_unit_and_definition(tmp_path: Path) -> None:
     write_ball(tmp_path / "ball.ply")
     told = []
     for place in ("here", "there"):
-        shutil.copytree(tiny_run, tmp_path / place / "run")
+        shutil.copytree(FIRST, tmp_path / place / "run")
         told.append(typed("eval", "run", "--reference", tmp_path / "ball.ply", "--json", cwd=tmp_path / place))
     assert told[0] == told[1]
     figures = json.JSONDecoder().raw_decode(told[0])[0]["metrics"]
@@ -245,7 +248,7 @@ def test_9_data_inspect_names_what_is_wrong_with_a_data_set(
 
 def test_10_a_run_of_the_first_release_opens(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    shutil.copytree(ROOT / "tests/fixtures/run_0.1.0", run)
+    shutil.copytree(FIRST, run)
     typed("export", run, "--resolution", "24", "-o", "mesh.ply", cwd=tmp_path)
     assert distance(read_mesh(tmp_path / "mesh.ply")) < 0.1
     assert "finished" in typed("resume", run, cwd=tmp_path)
