@@ -83,7 +83,7 @@ def test_without_the_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
     def absent(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr("neuralfw.geometry.cleanup.importlib.import_module", absent)
+    monkeypatch.setattr("importlib.import_module", absent)
     with pytest.raises(UserError, match=r"pip install 'neuralfw\[simplify\]'"):
         simplify(ball(), 10)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import socket
 import subprocess
@@ -18,7 +19,6 @@ from neuralfw.errors import UserError
 from neuralfw.geometry import Mesh, read_mesh, write_mesh
 from neuralfw.geometry.splats import Stored
 from neuralfw.run import Run
-from neuralfw.viewer import package
 from neuralfw.viewer.contents import Contents, covariances, distance_colors
 from neuralfw.viewer.viewer import Viewer, _pose
 
@@ -168,6 +168,6 @@ def test_without_viser_it_says_how_to_get_it(run: Run, monkeypatch: pytest.Monke
     def absent(name: str) -> None:
         raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr(package.importlib, "import_module", absent)
+    monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(UserError, match=r"pip install 'neuralfw\[viewer\]'"):
         Viewer(Contents(run))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import UserError
+from ..optional import optional
 from .cell import DONE, FAILED, known, result_of, settle
 from .grid import Cell
 
@@ -82,10 +82,7 @@ def _ended(cell: Cell, out: Path, process: Any) -> str:
 
 
 def _executor(out: Path, cluster: Cluster, job: dict[str, Any]) -> Any:
-    try:
-        package = importlib.import_module("submitit")
-    except ImportError as error:
-        raise UserError(f"a grid needs the package submitit: pip install 'neuralfw[cluster]' ({error})") from error
+    package = optional("submitit", "cluster", "a grid")
     try:
         executor = package.AutoExecutor(folder=out / "jobs", cluster=cluster)
         executor.update_parameters(**{"timeout_min": MINUTES, "name": "neuralfw", **job})

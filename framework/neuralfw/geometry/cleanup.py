@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,9 +10,9 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.spatial import cKDTree
 
-from neuralfw.errors import UserError
 from neuralfw.geometry.cleaning import largest_parts, parts
 from neuralfw.geometry.mesh import Mesh
+from neuralfw.optional import optional
 
 _Index = Int64[np.ndarray, " n"]
 
@@ -103,10 +102,7 @@ def simplify(mesh: Mesh, faces: int) -> Mesh:
     """
     if len(mesh.faces) <= faces:
         return mesh
-    try:
-        package = importlib.import_module("fast_simplification")
-    except ImportError as error:
-        raise UserError(f"simplifying needs fast-simplification: pip install 'neuralfw[simplify]' ({error})") from error
+    package = optional("fast_simplification", "simplify", "simplifying")
     center = mesh.vertices.mean(axis=0)
     scale = max(float(np.ptp(mesh.vertices, axis=0).max()), 1e-300)
     local = ((mesh.vertices - center) / scale).astype(np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import time
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from scipy.ndimage import distance_transform_edt
 from ..errors import UserError
 from ..geometry import Mesh
 from ..geometry.cleaning import select_faces
+from ..optional import optional
 from ..raster.mesh import Fragments, rasterize_local
 
 PADDING = 2
@@ -127,7 +127,4 @@ def xatlas() -> Any:
     Raises:
         UserError: it is not installed.
     """
-    try:
-        return importlib.import_module("xatlas")
-    except ImportError as error:
-        raise UserError(f"--uv needs the package xatlas: pip install 'neuralfw[uv]' ({error})") from error
+    return optional("xatlas", "uv", "--uv")

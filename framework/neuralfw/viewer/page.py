@@ -12,8 +12,8 @@ from ..errors import UserError
 from ..geometry import Mesh
 from ..geometry.rotation import quaternion_of_matrix
 from ..geometry.splats import SH_0, Stored
+from ..optional import optional
 from .contents import covariances
-from .package import viser
 
 
 class Page:
@@ -36,7 +36,9 @@ class Page:
             UserError: viser is not installed, or the address cannot be used.
         """
         try:
-            self.server: Any = viser().ViserServer(host=host, port=port, verbose=False, label=label)
+            self.server: Any = optional("viser", "viewer", "the viewer").ViserServer(
+                host=host, port=port, verbose=False, label=label
+            )
         except OSError as error:
             raise UserError(f"--host {host} --port {port}: cannot listen there: {error}") from error
         self.url = f"http://{'localhost' if host == '127.0.0.1' else host}:{self.server.get_port()}"
