@@ -2,7 +2,6 @@
 
 import re
 import signal
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -47,8 +46,8 @@ def test_a_sample_of_the_matrix_works(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("base", BASES)
 def test_the_matrix_works(base, tmp_path):
-    """Around each small recipe some that are drawn anew each day; `neuralfw bench matrix` tries all."""
-    rows = run_matrix([BASES[base]], tmp_path / "rows.jsonl", sample=5, seed=date.today().toordinal())
+    """All that the wiring accepts around a small recipe trains: some 150 combinations, an hour of a core in all."""
+    rows = run_matrix([BASES[base]], tmp_path / "rows.jsonl")
     tried = [row for row in rows if row.verdict != REFUSED]
     assert [f"{row.parts}: {row.reason}" for row in tried if row.verdict == FAILS] == []
     assert tried and all(row.reason for row in rows if row.verdict == REFUSED)
