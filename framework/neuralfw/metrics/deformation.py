@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 
 from neuralfw.errors import UserError
 from neuralfw.geometry import Mesh, read_mesh
@@ -82,13 +83,13 @@ def _frame(shape: Mesh, true: Mesh, length: float) -> dict[str, float]:
         "hausdorff": length * max(side.max for side in both),
     }
     if shape.faces.shape == true.faces.shape and (shape.faces == true.faces).all():
-        found["vertices_rmse"] = length * rmse(shape, true)
+        found["vertices_rmse"] = length * rmse(shape.vertices, true.vertices)
     return found
 
 
-def rmse(a: Mesh, b: Mesh) -> float:
-    """Return the root mean square distance of the vertices of two meshes of one vertex order."""
-    return float(np.sqrt(np.square(a.vertices - b.vertices).sum(axis=1).mean()))
+def rmse(a: Float64[np.ndarray, "n 3"], b: Float64[np.ndarray, "n 3"]) -> float:
+    """Return the root mean square distance of points that correspond row by row."""
+    return float(np.sqrt(np.square(a - b).sum(axis=1).mean()))
 
 
 def _mean(frames: Sequence[dict[str, Any]], key: str) -> float:

@@ -61,6 +61,11 @@ def deform(root: Path, asked: Asked) -> Iterator[str]:
     """
     run = Run(root)
     pairs = pairs_of(run, asked.shape)
+    if len(pairs) > 1 and (asked.mesh or asked.between):
+        names = ", ".join(pair.name for pair in pairs)
+        raise UserError(
+            f"--mesh and --between are of one pair, but this run has several: name it by --shape, of {names}"
+        )
     found, ways = list[dict[str, Any]](), list[list[Mesh]]()
     for pair in pairs:
         stem = (asked.mesh or Path("source" if asked.shape is None and len(pairs) == 1 else pair.name)).stem

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from neuralfw.errors import UserError
 from neuralfw.geometry import Mesh, PointCloud
+from neuralfw.metrics.deformation import rmse
 from neuralfw.metrics.nearest import nearest
 from neuralfw.metrics.surface import Shape, draw, surface_distances
 
@@ -125,11 +126,6 @@ def between_ends(
             "straight_at": MOMENTS[int(np.argmin(lines))],
         })  # fmt: skip
     return found
-
-
-def rmse(a: Float64[np.ndarray, "n 3"], b: Float64[np.ndarray, "n 3"]) -> float:
-    """Return the root mean square distance of vertices."""
-    return float(np.sqrt(np.square(a - b).sum(axis=1).mean()))
 
 
 def diagonal(shape: Shape) -> float:

@@ -29,7 +29,7 @@ def write_moved(path: Path, source: Path, vertices: Float64[np.ndarray, "v 3"]) 
     """
     places, lines = iter(vertices.tolist()), []
     for line in _lines(source):
-        word = line.partition(" ")[0]
+        word = next(iter(line.split()), "")
         if word == "v":
             place = next(places, None)
             if place is None:
@@ -38,7 +38,7 @@ def write_moved(path: Path, source: Path, vertices: Float64[np.ndarray, "v 3"]) 
         elif word == "f":
             line = " ".join(["f", *("/".join(corner.split("/")[:2]).rstrip("/") for corner in line.split()[1:])])
         elif word == "mtllib":
-            _copy_material(source.parent / line.partition(" ")[2].strip(), source.parent, path.parent)
+            _copy_material(source.parent / line.strip().partition(" ")[2].strip(), source.parent, path.parent)
         if word != "vn":
             lines.append(line)
     if next(places, None) is not None:

@@ -10,13 +10,20 @@ import trimesh
 
 from neuralfw.geometry import write_mesh
 
-RECIPE = """
-name = "pair"
-log = {{ every = 1, tensorboard = false, report = false }}
+HEAD = """
+log = { every = 1, tensorboard = false, report = false }
 
 [frame]
 fit = "area"
 
+[renderers.advect]
+type       = "advect"
+integrator = { type = "midpoint", steps = 4 }
+along      = "one"
+"""
+"""What the recipes of small velocities have in common."""
+
+PAIR = """
 [data.pair]
 type   = "shape_pair"
 source = "{source}"
@@ -27,11 +34,6 @@ target = "{target}"
 type   = "mlp_velocity"
 width  = 32
 layers = 2
-
-[renderers.advect]
-type       = "advect"
-integrator = {{ type = "midpoint", steps = 4 }}
-along      = "one"
 
 [[stages]]
 name   = "velocity"
@@ -67,5 +69,5 @@ def write_pair(folder: Path, move: Callable[[np.ndarray], np.ndarray] = turned) 
 
 def write_recipe(folder: Path, source: Path, target: Path, *, more: str = "", steps: int = 2) -> Path:
     path = folder / "pair.toml"
-    path.write_text(RECIPE.format(source=source, target=target, more=more, steps=steps), encoding="utf-8")
+    path.write_text(HEAD + PAIR.format(source=source, target=target, more=more, steps=steps), encoding="utf-8")
     return path

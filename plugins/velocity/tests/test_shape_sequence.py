@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from known_pairs import ball, turned
+from known_pairs import HEAD, ball, turned
 from typer.testing import CliRunner
 
 from neuralfw.cli import app
@@ -22,13 +22,7 @@ from neuralfw_velocity.config import ShapeSequenceConfig
 from neuralfw_velocity.sequence import pairs_of
 from neuralfw_velocity.shapes import ShapePairs
 
-RECIPE = """
-name = "sequence"
-log = {{ every = 1, tensorboard = false, report = false }}
-
-[frame]
-fit = "area"
-
+SEQUENCE = """
 [data.pair]
 type = "shape_sequence"
 path = "{path}"
@@ -46,11 +40,6 @@ type   = "mlp_velocity"
 width  = 32
 layers = 2
 latent = "codes"
-
-[renderers.advect]
-type       = "advect"
-integrator = {{ type = "midpoint", steps = 4 }}
-along      = "one"
 
 [[stages]]
 name   = "velocity"
@@ -70,7 +59,7 @@ def write_shapes(folder: Path, *shapes: np.ndarray) -> Path:
 
 def write_sequence(folder: Path, *shapes: np.ndarray, more: str = "", steps: int = 2) -> Path:
     path = folder / "sequence.toml"
-    path.write_text(RECIPE.format(path=write_shapes(folder / "shapes", *shapes), more=more, steps=steps))
+    path.write_text(HEAD + SEQUENCE.format(path=write_shapes(folder / "shapes", *shapes), more=more, steps=steps))
     return path
 
 
@@ -163,6 +152,10 @@ def test_a_pair_is_chosen_by_name(there_and_back):
     done = CliRunner().invoke(app, ["deform", str(there_and_back), "--times", "1", "--shape", "s9-s10"])
     assert done.exit_code == 0, done.output
     assert json.loads((there_and_back / "eval/deformation.json").read_text())["pair"] == "s9-s10"
+    mesh = str(there_and_back / "deformed/s9-s10_t1.000.ply")
+    for flag in ("--mesh", "--between"):
+        several = CliRunner().invoke(app, ["deform", str(there_and_back), flag, mesh])
+        assert several.exit_code == 2 and "of s8-s9, s9-s10" in " ".join(several.output.split())
     wrong = CliRunner().invoke(app, ["deform", str(there_and_back), "--shape", "s9-s1"])
     assert wrong.exit_code == 2 and "s9-s10" in wrong.output
 
