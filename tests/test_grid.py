@@ -169,6 +169,16 @@ def test_the_table_of_a_grid(grid: Path) -> None:
     assert lines[6] == "| Someone (table 1) | 0.5 |  |  | published |"
 
 
+def test_what_is_no_run_of_a_grid_stays(grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = cells_of(read_grid(grid), grid.parent)[0]
+    mine = tmp_path / "out" / cell.name / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("not of a grid")
+    for _ in range(2):
+        (result,), _told = spread(monkeypatch, InProcess(), [cell], tmp_path / "out")
+        assert result["status"] == "failed" and "no run of a grid" in result["reason"] and mine.is_file()
+
+
 @pytest.mark.slow
 def test_a_grid_that_is_killed_goes_on(grid: Path) -> None:
     """Real processes: killed when one run is done and one under way; that one goes on from its checkpoint."""

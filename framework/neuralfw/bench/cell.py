@@ -73,9 +73,15 @@ def trained_seconds(run: Path) -> float:
 
 
 def _fresh(cell: Cell, result: Path, run: Path) -> None:
-    """Remove what other settings left behind."""
+    """Remove what other settings left behind.
+
+    Raises:
+        UserError: something else lies where the run is to be.
+    """
     stamp = result.with_suffix(".key")
-    if run.is_dir() and (not stamp.is_file() or stamp.read_text(encoding="utf-8") != cell.key):
+    if run.is_dir() and not stamp.is_file():
+        raise UserError(f"{run} is there already and no run of a grid: move it away, or say another --out")
+    if run.is_dir() and stamp.read_text(encoding="utf-8") != cell.key:
         shutil.rmtree(run)
     write_file(stamp, cell.key.encode())
 
