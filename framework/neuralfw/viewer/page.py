@@ -35,10 +35,9 @@ class Page:
         Raises:
             UserError: viser is not installed, or the address cannot be used.
         """
+        viser = optional("viser", "viewer", "the viewer")
         try:
-            self.server: Any = optional("viser", "viewer", "the viewer").ViserServer(
-                host=host, port=port, verbose=False, label=label
-            )
+            self.server: Any = viser.ViserServer(host=host, port=port, verbose=False, label=label)
         except OSError as error:
             raise UserError(f"--host {host} --port {port}: cannot listen there: {error}") from error
         self.url = f"http://{'localhost' if host == '127.0.0.1' else host}:{self.server.get_port()}"
